@@ -1,0 +1,58 @@
+/// "No route", "none counted".
+pub const NO_ROUTE: u32 = u32::MAX;
+/// "No listener", "no pool", "no backend".
+pub const NO_ID: u16 = u16::MAX;
+
+/// Whom a packet concerns, as far as it is known: ids for counters and for explain.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The route that applied, or [`NO_ROUTE`].
+    pub route: u32,
+    /// The listener asked, or [`NO_ID`].
+    pub listener: u16,
+    /// The pool chosen, or [`NO_ID`].
+    pub pool: u16,
+    /// The backend chosen, or that replied, or [`NO_ID`].
+    pub backend: u16,
+    /// Lower four bits of a reply's response code.
+    pub rcode: u16,
+}
+
+impl Subject {
+    /// Nothing is known yet.
+    pub const UNKNOWN: Self =
+        Self { route: NO_ROUTE, listener: NO_ID, pool: NO_ID, backend: NO_ID, rcode: 0 };
+}
+
+/// Packets of one listener.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenerCounters {
+    /// Queries forwarded or answered.
+    pub queries: u64,
+    /// Responses sent to clients: replies forwarded and answers made.
+    pub responses: u64,
+}
+
+/// Packets of one backend.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackendCounters {
+    /// Queries forwarded to it.
+    pub queries: u64,
+    /// Replies from it that were forwarded.
+    pub replies: u64,
+    /// Replies with NOERROR.
+    pub noerror: u64,
+    /// Replies with NXDOMAIN.
+    pub nxdomain: u64,
+    /// Replies with SERVFAIL.
+    pub servfail: u64,
+    /// Replies with REFUSED.
+    pub refused: u64,
+    /// Replies with another response code.
+    pub other: u64,
+    /// Unused, zero.
+    pub reserved: u64,
+}

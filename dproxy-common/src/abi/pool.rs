@@ -1,0 +1,53 @@
+/// Backend ids in one [`CandidateLine`].
+pub const CANDIDATES_PER_LINE: usize = 32;
+
+/// What a pool's policy hashes to pick among its candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum HashInput {
+    /// The question name, case folded.
+    Qname = 0,
+    /// The client's address.
+    Client = 1,
+    /// Both.
+    QnameClient = 2,
+    /// Nothing: a random number. Over a table in which each backend stands as often as its weight
+    /// says, that is weighted random.
+    Random = 3,
+}
+
+impl HashInput {
+    /// From [`Pool::hash`]; an unknown code counts as the question name.
+    #[inline(always)]
+    pub const fn from_code(code: u16) -> Self {
+        match code {
+            1 => Self::Client,
+            2 => Self::QnameClient,
+            3 => Self::Random,
+            _ => Self::Qname,
+        }
+    }
+}
+
+/// A pool: a run of candidates and how one is chosen.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pool {
+    /// First line of its candidates.
+    pub first_line: u32,
+    /// Number of its candidates, at least 1.
+    pub candidates: u32,
+    /// Id under which it is counted.
+    pub id: u16,
+    /// A [`HashInput`].
+    pub hash: u16,
+    /// Unused, zero.
+    pub reserved: u32,
+}
+
+/// Backend ids: a piece of a pool's Maglev table.
+///
+/// A line rather than one entry per map element, because the kernel rounds an element up to 8 octets.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CandidateLine(pub [u16; CANDIDATES_PER_LINE]);

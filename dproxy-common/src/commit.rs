@@ -1,0 +1,237 @@
+//! The one place that changes packets and slots.
+//!
+//! Making room for the new headers comes first, because it is the one step that can fail for a cause
+//! outside of dproxy; then the packet is as it was and passes on. Claiming the slot comes second, then
+//! the writes. That these find their octets has been established by reading the same octets before;
+//! the checks that remain are for the verifier, and their failure is [`Reason::Internal`].
+
+use crate::{
+    abi::{NatSettings, SlotWord, Subject},
+    answer::{AnswerPlan, FreshOpt},
+    checksum::Sum,
+    frame::{Frame, Network},
+    headers, nat,
+    packet::Packet,
+    plan::{Forward, Headers, Plan, SlotChange},
+    reason::Reason,
+    tables::State,
+    verifier::forget,
+    wire::{Be16, IPV4_DONT_FRAGMENT, Opt, PROTOCOL_UDP, UdpHeader},
+    work::Work,
+};
+
+/// Carries out the plan.
+#[inline(always)]
+pub fn commit<P: Packet, S: State>(
+    packet: &mut P,
+    state: &mut S,
+    settings: &NatSettings,
+    work: &mut Work,
+) -> Result<(), Reason> {
+    let Work { frame, plan, subject, memory, .. } = work;
+    match plan {
+        Plan::None => Err(Reason::Internal),
+        Plan::Forward(plan) => forward(packet, state, settings, Task { frame, plan, subject, memory }),
+        Plan::Answer(plan) => answer(packet, frame, plan, memory),
+    }
+}
+
+/// What forwarding a packet needs to know.
+struct Task<'a> {
+    frame: &'a Frame,
+    plan: &'a mut Forward,
+    subject: &'a Subject,
+    memory: &'a mut u32,
+}
+
+/// Sends a packet on with new headers.
+#[inline(always)]
+fn forward<P: Packet, S: State>(
+    packet: &mut P,
+    state: &mut S,
+    settings: &NatSettings,
+    task: Task<'_>,
+) -> Result<(), Reason> {
+    let Task { frame, plan, subject, memory } = task;
+    let growth = headers::length(plan.headers.tags, plan.headers.destination) as i32
+        - headers::length(frame.link.tags, frame.network.destination) as i32;
+    // VERIFIER: there are 36 ways to come to a number here, which from now on are one.
+    let growth = forget(memory, growth as u32) as i32 as isize;
+    if growth != 0 {
+        packet.grow_head(growth).map_err(|_| Reason::NoRoom)?;
+    }
+    match plan.slot {
+        SlotChange::Take => {
+            let ticket = take_slot(packet, state, settings, frame, plan, subject).ok_or(Reason::Internal)?;
+            plan.headers.source_port = ticket.port;
+            plan.headers.id = ticket.id;
+        }
+        SlotChange::Close(index, word) => {
+            if !state.exchange(index, word, word.closed()) {
+                return Err(Reason::ReplyDuplicate);
+            }
+        }
+    }
+    write_forwarded(packet, frame, plan, growth, memory).ok_or(Reason::Internal)
+}
+
+/// Writes all that changes in a forwarded packet.
+#[inline(always)]
+fn write_forwarded<P: Packet>(
+    packet: &mut P,
+    frame: &Frame,
+    plan: &Forward,
+    growth: isize,
+    memory: &mut u32,
+) -> Option<()> {
+    let new = &plan.headers;
+    let udp = UdpHeader {
+        source: new.source_port,
+        destination: new.destination_port,
+        length: frame.udp.length,
+        checksum: forwarded_checksum(frame, plan),
+    };
+    let network = Network {
+        source: new.source,
+        destination: new.destination,
+        hop_limit: frame.network.hop_limit - 1,
+        ..headers::translated(&frame.network, new.destination.family())
+    };
+    let udp_offset = headers::write(packet, new, &network, udp, memory)?;
+    packet.store(udp_offset + 8, new.id)?;
+    if let Some(size) = plan.udp_size {
+        packet.store((size.offset as usize).wrapping_add_signed(growth), Be16::new(size.new))?;
+    }
+    Some(())
+}
+
+/// Takes a slot and remembers the client in it.
+#[inline(always)]
+fn take_slot<P: Packet, S: State>(
+    packet: &P,
+    state: &mut S,
+    settings: &NatSettings,
+    frame: &Frame,
+    plan: &Forward,
+    subject: &Subject,
+) -> Option<nat::Ticket> {
+    let ticket = nat::take(settings, state)?;
+    let now = state.ticks();
+    let slot = state.slot(ticket.slot)?;
+    let before = slot.word;
+    S::publish(&mut slot.word, SlotWord::EMPTY);
+    slot.client = frame.network.source;
+    slot.client_interface = packet.interface();
+    slot.backend_interface = plan.headers.interface;
+    slot.tags = frame.link.tags;
+    slot.client_port = frame.udp.source;
+    slot.id = plan.old_id;
+    slot.backend = subject.backend;
+    slot.listener = subject.listener;
+    slot.client_mac = frame.link.ethernet.source;
+    slot.listener_mac = frame.link.ethernet.destination;
+    S::publish(&mut slot.word, SlotWord::waiting(ticket.token, now));
+    if before != SlotWord::EMPTY && !before.is_closed() {
+        state.count_overwritten();
+    }
+    Some(ticket)
+}
+
+/// The UDP checksum after the change of addresses, ports, ID and EDNS size. Absent stays absent.
+#[inline(always)]
+fn forwarded_checksum(frame: &Frame, plan: &Forward) -> u16 {
+    let headers = &plan.headers;
+    if frame.udp.checksum == 0 {
+        return 0;
+    }
+    let mut sum = Sum::of_checksum(frame.udp.checksum)
+        .remove_address(frame.network.source)
+        .remove_address(frame.network.destination)
+        .remove(frame.udp.source.raw() as u32)
+        .remove(frame.udp.destination.raw() as u32)
+        .remove(plan.old_id as u32)
+        .add_address(headers.source)
+        .add_address(headers.destination)
+        .add(headers.source_port.raw() as u32)
+        .add(headers.destination_port.raw() as u32)
+        .add(headers.id as u32);
+    if let Some(size) = plan.udp_size {
+        // At an odd offset the two octets belong to two words of the sum: they count swapped.
+        let is_odd = (size.offset - frame.transport_offset) % 2 == 1;
+        let raw = |size: u16| if is_odd { size } else { size.to_be() } as u32;
+        sum = sum.remove(raw(size.old)).add(raw(size.new));
+    }
+    sum.udp_checksum()
+}
+
+/// Hop limit of packets that dproxy makes itself (RFC 1700, "Default TTL").
+const HOP_LIMIT: u8 = 64;
+
+/// Turns a query into the response to it and cuts off what is left over.
+#[inline(never)]
+fn answer<P: Packet>(
+    packet: &mut P,
+    frame: &Frame,
+    plan: &AnswerPlan,
+    memory: &mut u32,
+) -> Result<(), Reason> {
+    let message_length = plan.message_length();
+    packet.truncate((plan.dns_offset + message_length) as usize).map_err(|_| Reason::NoRoom)?;
+    let udp_length = Be16::new(8 + message_length as u16);
+    let new = Headers {
+        interface: plan.interface,
+        tags: frame.link.tags,
+        destination_mac: frame.link.ethernet.source,
+        source_mac: frame.link.ethernet.destination,
+        source: frame.network.destination,
+        destination: frame.network.source,
+        source_port: frame.udp.destination,
+        destination_port: frame.udp.source,
+        id: plan.dns.id,
+    };
+    let checksum = plan
+        .message_sum()
+        .add_address(new.source)
+        .add_address(new.destination)
+        .add(new.source_port.raw() as u32)
+        .add(new.destination_port.raw() as u32)
+        // The pseudo-header has the length once more, and the protocol.
+        .add(udp_length.raw() as u32)
+        .add(udp_length.raw() as u32)
+        .add(Be16::new(PROTOCOL_UDP as u16).raw() as u32)
+        .udp_checksum();
+    let udp = UdpHeader {
+        source: new.source_port,
+        destination: new.destination_port,
+        length: udp_length,
+        checksum,
+    };
+    let network = Network {
+        source: new.source,
+        destination: new.destination,
+        hop_limit: HOP_LIMIT,
+        traffic_class: 0,
+        identification: Be16::new(0),
+        fragment: Be16::new(IPV4_DONT_FRAGMENT),
+        flow_label: 0,
+    };
+    if let Some(opt) = plan.opt {
+        write_opt(packet, plan.dns_offset + 12 + plan.question_length, opt).ok_or(Reason::Internal)?;
+    }
+    packet.store(plan.dns_offset as usize, plan.dns).ok_or(Reason::Internal)?;
+    headers::write(packet, &new, &network, udp, memory).ok_or(Reason::Internal)?;
+    Ok(())
+}
+
+#[inline(always)]
+fn write_opt<P: Packet>(packet: &mut P, offset: u32, opt: FreshOpt) -> Option<()> {
+    let offset = offset as usize;
+    const { assert!(Opt::LENGTH == 1 + 2 * 5) };
+    packet.store(offset, 0u8)?;
+    let [rr_type, udp_size, rcode_version, flags, length] = opt.words();
+    packet.store(offset + 1, rr_type)?;
+    packet.store(offset + 3, udp_size)?;
+    packet.store(offset + 5, rcode_version)?;
+    packet.store(offset + 7, flags)?;
+    packet.store(offset + 9, length)
+}

@@ -1,0 +1,165 @@
+//! Tokens: how source port and DNS ID of a forwarded query name its slot.
+//!
+//! A token has `port_bits + 16` bits: the slot's index at the bottom, a random nonce above it. A keyed
+//! bijection turns it into another number of as many bits, whose upper part chooses the port and whose
+//! lower 16 bits are the ID. So port and ID look random, although slots are taken in order, and
+//! who does not see the traffic between dproxy and its backends can guess neither.
+
+use crate::{
+    abi::{CHUNK, Cursor, NatSettings},
+    tables::State,
+    wire::Be16,
+};
+
+/// Marks a token as set, so that an empty slot matches nothing.
+const SET: u32 = 1 << 31;
+
+/// A slot to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The slot.
+    pub slot: u32,
+    /// Its token.
+    pub token: u32,
+    /// Source port of the forwarded query.
+    pub port: Be16,
+    /// DNS ID of the forwarded query, raw.
+    pub id: u16,
+}
+
+/// Takes the next slot of this processor.
+#[inline(always)]
+pub fn take<S: State>(settings: &NatSettings, state: &mut S) -> Option<Ticket> {
+    let mut cursor = *state.cursor()?;
+    if cursor.next % CHUNK == 0 {
+        cursor.next = state.take_chunk()?;
+    }
+    cursor.random = xorshift(cursor.random);
+    let ticket = ticket(settings, cursor.next as u32, (scramble(cursor.random) >> 32) as u32);
+    cursor.next = cursor.next.wrapping_add(1);
+    *state.cursor()? = cursor;
+    Some(ticket)
+}
+
+/// Random bits for a policy, which the next ticket does not use. Changes nothing.
+#[inline(always)]
+pub fn peek_random(cursor: &Cursor) -> u32 {
+    scramble(xorshift(cursor.random)) as u32
+}
+
+/// The ticket for a slot, numbered without end, and a nonce.
+#[inline(always)]
+fn ticket(settings: &NatSettings, slot: u32, nonce: u32) -> Ticket {
+    let slot = low_bits(slot, settings.slot_bits);
+    let token = low_bits(nonce << settings.slot_bits | slot, token_bits(settings));
+    let mixed = mix(settings, token);
+    let port = settings.port_first + (mixed >> 16);
+    Ticket { slot, token: token | SET, port: Be16::new(port as u16), id: mixed as u16 }
+}
+
+/// The slot and token that a reply's destination port, known to be of the NAT range, and raw ID stand
+/// for.
+#[inline(always)]
+pub fn decode(settings: &NatSettings, port: Be16, id: u16) -> (u32, u32) {
+    let upper = low_bits((port.get() as u32).wrapping_sub(settings.port_first), settings.port_bits);
+    let token = unmix(settings, upper << 16 | id as u32);
+    (low_bits(token, settings.slot_bits), token | SET)
+}
+
+#[inline(always)]
+const fn token_bits(settings: &NatSettings) -> u32 {
+    settings.port_bits + 16
+}
+
+/// A keyed bijection of the numbers of `token_bits` bits. Multiplying by an odd number and folding the
+/// upper half onto the lower can both be undone.
+#[inline(always)]
+const fn mix(settings: &NatSettings, token: u32) -> u32 {
+    let bits = token_bits(settings);
+    let [first, second] = settings.token_keys.multipliers;
+    let mixed = fold(low_bits(token.wrapping_mul(first), bits), bits);
+    let mixed = fold(low_bits(mixed.wrapping_mul(second), bits), bits);
+    mixed ^ low_bits(settings.token_keys.mask, bits)
+}
+
+/// Undoes [`mix`].
+#[inline(always)]
+const fn unmix(settings: &NatSettings, mixed: u32) -> u32 {
+    let bits = token_bits(settings);
+    let [first, second] = settings.token_keys.inverses;
+    let mixed = mixed ^ low_bits(settings.token_keys.mask, bits);
+    let mixed = low_bits(fold(mixed, bits).wrapping_mul(second), bits);
+    low_bits(fold(mixed, bits).wrapping_mul(first), bits)
+}
+
+/// Folds the upper half of a number of `bits` bits onto its lower half: its own inverse.
+#[inline(always)]
+const fn fold(value: u32, bits: u32) -> u32 {
+    value ^ value >> (bits.div_ceil(2) & 31)
+}
+
+#[inline(always)]
+const fn low_bits(value: u32, bits: u32) -> u32 {
+    value & ((1u32 << (bits & 31)) - 1)
+}
+
+/// Marsaglia's xorshift64; with [`scramble`], xorshift64*.
+#[inline(always)]
+const fn xorshift(state: u64) -> u64 {
+    let state = state ^ (state >> 12);
+    let state = state ^ (state << 25);
+    state ^ (state >> 27)
+}
+
+#[inline(always)]
+const fn scramble(state: u64) -> u64 {
+    state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::TokenKeys;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    prop_compose! {
+        fn settings()(slot_bits in 10u32..=24, port_bits in 10u32..=15, keys: [u32; 3]) -> NatSettings {
+            NatSettings {
+                slot_bits, port_bits, token_keys: TokenKeys::from_random(keys),
+                port_first: 65536 - (1 << port_bits)
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decode_undoes_ticket(settings in settings(), slot: u32, nonce: u32) {
+            let ticket = ticket(&settings, slot, nonce);
+            prop_assert!(ticket.slot < 1 << settings.slot_bits);
+            prop_assert!(u32::from(ticket.port.get()) >= settings.port_first);
+            prop_assert_eq!(decode(&settings, ticket.port, ticket.id), (ticket.slot, ticket.token));
+        }
+
+        #[test]
+        fn anything_of_the_range_decodes_inside_the_ring(settings in settings(), offset: u16, id: u16) {
+            let port = settings.port_first + (u32::from(offset) & ((1 << settings.port_bits) - 1));
+            let (slot, _) = decode(&settings, Be16::new(port as u16), id);
+            prop_assert!(slot < 1 << settings.slot_bits);
+        }
+    }
+
+    #[test]
+    fn ports_and_ids_do_not_run_in_order() {
+        let token_keys = TokenKeys::from_random([0x1234_5678, 0x9abc_def0, 0x0fed_cba9]);
+        let settings = NatSettings { slot_bits: 16, port_bits: 14, port_first: 16384, token_keys };
+        let (mut ports, mut ids) = (BTreeSet::new(), BTreeSet::new());
+        for slot in 0..1000 {
+            let ticket = ticket(&settings, slot, 5);
+            ports.insert(ticket.port.get());
+            ids.insert(ticket.id);
+        }
+        assert!(ports.len() > 500, "{} ports for 1000 slots", ports.len());
+        assert!(ids.len() > 900, "{} ids for 1000 slots", ids.len());
+    }
+}

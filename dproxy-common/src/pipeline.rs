@@ -1,0 +1,86 @@
+//! The way of one packet: parse → classify → select → plan → commit → count.
+
+use crate::{
+    abi::Subject,
+    classify::{self, Class},
+    commit,
+    explain::Explain,
+    frame,
+    packet::Packet,
+    query,
+    reason::{Reason, Verdict},
+    reply,
+    tables::{Half, State, Tables},
+    work::Work,
+};
+
+/// What the entry point has to tell the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Hand it to the network stack.
+    Pass,
+    /// Send it from this interface.
+    Send(u32),
+    /// Drop it.
+    Drop,
+    /// Drop it, and say so.
+    Abort,
+}
+
+/// Handles one packet, or only explains what would happen to it.
+#[inline(always)]
+pub fn run<P: Packet, T: Tables, S: State>(
+    packet: &mut P,
+    tables: &T,
+    state: &mut S,
+    work: &mut Work,
+    explain: Option<u64>,
+) -> (Action, Option<Explain>) {
+    let generation = match explain {
+        Some(asked) if asked != 0 => asked,
+        Some(_) => tables.active(),
+        None => {
+            state.count_received();
+            tables.active()
+        }
+    };
+    // VERIFIER: kept in the map, because a constant in a register would double all that follows.
+    work.is_explained = explain.is_some();
+    work.half = Half::of_generation(generation);
+    work.subject = Subject::UNKNOWN;
+    let decided = decide(packet, tables, state, work);
+    if work.is_explained {
+        let reason = decided.map_or_else(|reason| reason, |()| work.plan.reason());
+        let explanation = Explain { key: 0, generation, reason: reason as u32, subject: work.subject };
+        return (Action::Pass, Some(explanation));
+    }
+    let committed = decided.and_then(|()| commit::commit(packet, state, &tables.nat(), work));
+    let reason = committed.map_or_else(|reason| reason, |()| work.plan.reason());
+    state.count(reason, &work.subject);
+    let action = match reason.verdict() {
+        Verdict::Pass => Action::Pass,
+        Verdict::Forward | Verdict::Answer => Action::Send(work.plan.interface()),
+        Verdict::Drop => Action::Drop,
+        Verdict::Abort => Action::Abort,
+    };
+    (action, None)
+}
+
+/// Everything in front of commit: changes nothing but `work`.
+#[inline(always)]
+fn decide<P: Packet, T: Tables, S: State>(
+    packet: &P,
+    tables: &T,
+    state: &mut S,
+    work: &mut Work,
+) -> Result<(), Reason> {
+    frame::parse(packet, &mut work.frame)?;
+    let generation = tables.generation(work.half).ok_or(Reason::Internal)?;
+    match classify::classify(tables, work.half, generation, &tables.nat(), &work.frame)? {
+        Class::Query(listener) => {
+            work.subject.listener = listener;
+            query::plan(packet, tables, state, work, generation)
+        }
+        Class::Reply => reply::plan(packet, tables, state, work),
+    }
+}
