@@ -1,0 +1,81 @@
+//! The XDP program of dproxy. See `dproxy_common::pipeline` for what it does; here is only what the
+//! kernel needs to do it.
+//!
+//! On other targets than BPF the crate is empty, so that workspace-wide commands can include it.
+
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+// The BPF target declares no compare-and-exchange, although the instruction set has one since v3;
+// the intrinsics reach it. The inline assembly is empty: a barrier for the compiler.
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics, asm_experimental_arch))]
+#![cfg_attr(target_arch = "bpf", expect(internal_features, reason = "see above"))]
+
+#[cfg(target_arch = "bpf")]
+mod counters;
+#[cfg(target_arch = "bpf")]
+mod maps;
+#[cfg(target_arch = "bpf")]
+mod packet;
+
+#[cfg(target_arch = "bpf")]
+mod program {
+    use aya_ebpf::{
+        bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX},
+        helpers::bpf_redirect,
+        macros::xdp,
+        programs::XdpContext,
+    };
+    use dproxy_common::{
+        packet::Packet as _,
+        pipeline::{self, Action},
+    };
+
+    use crate::{
+        maps::{Maps, PerPacket},
+        packet::Xdp,
+    };
+
+    /// Routes DNS queries and brings back the replies.
+    #[xdp]
+    pub fn dproxy(ctx: XdpContext) -> u32 {
+        let mut packet = Xdp::new(&ctx);
+        let asked = packet.explain_request(Maps.explain_key());
+        let Some(work) = PerPacket.work() else { return XDP_ABORTED };
+        let (action, explanation) = pipeline::run(&mut packet, &Maps, &mut PerPacket, work, asked);
+        if let Some(explanation) = explanation {
+            packet.write_explanation(explanation);
+        }
+        match action {
+            Action::Pass => XDP_PASS,
+            Action::Drop => XDP_DROP,
+            Action::Abort => XDP_ABORTED,
+            Action::Send(interface) if interface == packet.interface() => XDP_TX,
+            Action::Send(interface) => {
+                // SAFETY: a helper call without pointers.
+                match unsafe { bpf_redirect(interface, 0) } {
+                    sent if sent == i64::from(XDP_REDIRECT) => XDP_REDIRECT,
+                    _ => XDP_ABORTED,
+                }
+            }
+        }
+    }
+
+    /// Passes every packet. For the far end of a veth whose near end sends by XDP: the kernel delivers
+    /// such frames only to an end that has a program.
+    #[xdp]
+    pub fn pass(_ctx: XdpContext) -> u32 {
+        XDP_PASS
+    }
+
+    #[panic_handler]
+    fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+        // Nothing here can panic; if something could, the verifier would refuse this loop.
+        loop {}
+    }
+
+    #[unsafe(link_section = "license")]
+    #[unsafe(no_mangle)]
+    static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+}
+
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}

@@ -1,0 +1,239 @@
+//! Every map, and the typed look-ups that the packet path makes in them.
+//!
+//! The sizes here are placeholders: userspace sets them when it loads the object. ARCHITECTURE.md has
+//! the table of who writes and who reads what.
+
+use aya_ebpf::{
+    Global,
+    bindings::BPF_F_MMAPABLE,
+    helpers::generated::bpf_jiffies64,
+    macros::map,
+    maps::{Array, PerCpuArray},
+};
+#[cfg(not(bpf_target_arch = "x86_64"))]
+use core::intrinsics::atomic_xchg;
+use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
+use dproxy_common::{
+    abi::{
+        Backend, CHUNK, CandidateLine, Cursor, DESTINATION_SLOTS, Destination, Generation, Listener,
+        LongName, NatSettings, NextHop, Pool, Route, RouteBucket, Settings, Slot, SlotWord, Subject,
+    },
+    reason::Reason,
+    tables::{Half, State, Tables},
+    work::Work,
+};
+
+use crate::counters;
+
+/// Set by userspace before the program is loaded; constant since.
+#[unsafe(no_mangle)]
+static SETTINGS: Global<Settings> = Global::new(Settings::ZERO);
+
+#[map]
+static ACTIVE: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static GENERATIONS: Array<Generation> = Array::with_max_entries(2, BPF_F_MMAPABLE);
+#[map]
+static DESTINATIONS: Array<Destination> = Array::with_max_entries(2 * DESTINATION_SLOTS, BPF_F_MMAPABLE);
+#[map]
+static ROUTE_BUCKETS: Array<RouteBucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static ROUTES: Array<Route> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static LONG_NAMES: Array<LongName> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static POOLS: Array<Pool> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static CANDIDATES: Array<CandidateLine> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static BACKENDS: Array<Backend> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static NEXT_HOPS: Array<NextHop> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static LISTENERS: Array<Listener> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+#[map]
+static SLOTS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static NEXT_CHUNK: Array<u64> = Array::with_max_entries(1, 0);
+#[map]
+static CURSORS: PerCpuArray<Cursor> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
+
+/// Reads one setting. Volatile, because the compiler must not take the initial value for the final one;
+/// field by field, because a volatile read of the whole is made in whole.
+macro_rules! setting {
+    ($($field:ident).+) => {{
+        let settings = (&raw const SETTINGS).cast::<Settings>();
+        // SAFETY: `Global` is a transparent wrapper, and statics are valid for reads.
+        unsafe { (&raw const (*settings).$($field).+).read_volatile() }
+    }};
+}
+
+/// The tables in maps.
+pub struct Maps;
+
+impl Maps {
+    /// What an explain request must begin with.
+    #[inline(always)]
+    pub fn explain_key(&self) -> u64 {
+        setting!(explain_key)
+    }
+}
+
+impl Tables for Maps {
+    #[inline(always)]
+    fn nat(&self) -> NatSettings {
+        setting!(nat)
+    }
+
+    #[inline(always)]
+    fn active(&self) -> u64 {
+        // SAFETY: a map element is valid for reads. Volatile, because userspace changes it.
+        ACTIVE.get_ptr(0).map_or(0, |number| unsafe { number.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn generation(&self, half: Half) -> Option<&Generation> {
+        GENERATIONS.get(half.index())
+    }
+
+    #[inline(always)]
+    fn destination(&self, half: Half, index: u32) -> Option<&Destination> {
+        DESTINATIONS.get(half.entry(index, DESTINATION_SLOTS))
+    }
+
+    #[inline(always)]
+    fn route_bucket(&self, half: Half, index: u32) -> Option<&RouteBucket> {
+        ROUTE_BUCKETS.get(half.entry(index, setting!(route_buckets)))
+    }
+
+    #[inline(always)]
+    fn route(&self, half: Half, index: u32) -> Option<&Route> {
+        ROUTES.get(half.entry(index, setting!(routes)))
+    }
+
+    #[inline(always)]
+    fn long_name(&self, half: Half, index: u32) -> Option<&LongName> {
+        LONG_NAMES.get(half.entry(index, setting!(long_names)))
+    }
+
+    #[inline(always)]
+    fn pool(&self, half: Half, index: u32) -> Option<&Pool> {
+        POOLS.get(half.entry(index, setting!(pools)))
+    }
+
+    #[inline(always)]
+    fn candidate_line(&self, half: Half, index: u32) -> Option<&CandidateLine> {
+        CANDIDATES.get(half.entry(index, setting!(candidate_lines)))
+    }
+
+    #[inline(always)]
+    fn backend(&self, id: u16) -> Option<&Backend> {
+        BACKENDS.get(u32::from(id))
+    }
+
+    #[inline(always)]
+    fn next_hop(&self, index: u32) -> Option<&NextHop> {
+        NEXT_HOPS.get(index)
+    }
+
+    #[inline(always)]
+    fn listener(&self, id: u16) -> Option<&Listener> {
+        LISTENERS.get(u32::from(id))
+    }
+}
+
+/// What the packet path changes, in maps.
+pub struct PerPacket;
+
+impl PerPacket {
+    /// This processor's room for what is known about a packet.
+    #[inline(always)]
+    pub fn work(&self) -> Option<&'static mut Work> {
+        // SAFETY: the element is this processor's, and XDP does not interrupt itself. A map begins as
+        // zeroes, which every field of `Work` allows.
+        WORK.get_ptr_mut(0).map(|work| unsafe { &mut *work })
+    }
+}
+
+impl State for PerPacket {
+    #[inline(always)]
+    fn ticks(&self) -> u32 {
+        // SAFETY: a helper call without arguments.
+        unsafe { bpf_jiffies64() as u32 }
+    }
+
+    #[inline(always)]
+    fn cursor(&mut self) -> Option<&mut Cursor> {
+        // SAFETY: the element is this processor's, and XDP does not interrupt itself.
+        CURSORS.get_ptr_mut(0).map(|cursor| unsafe { &mut *cursor })
+    }
+
+    #[inline(always)]
+    fn take_chunk(&mut self) -> Option<u64> {
+        let next = NEXT_CHUNK.get_ptr_mut(0)?;
+        // SAFETY: a map element is valid for atomic access.
+        Some(unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(next, CHUNK) })
+    }
+
+    #[inline(always)]
+    fn slot(&mut self, index: u32) -> Option<&mut Slot> {
+        // SAFETY: a map element is valid for reads and writes. Another processor may touch the same
+        // one; `Slot::word` is how that is noticed.
+        SLOTS.get_ptr_mut(index).map(|slot| unsafe { &mut *slot })
+    }
+
+    #[cfg(bpf_target_arch = "x86_64")]
+    #[inline(always)]
+    fn publish(place: &mut SlotWord, word: SlotWord) {
+        let mut value = word.0;
+        // SAFETY: changes nothing; a reference is valid for writes. x86 keeps stores in order, so only
+        // the compiler must be kept from moving them, which assembly that may touch memory does.
+        unsafe {
+            core::arch::asm!("{0} = {0}", inout(reg) value);
+            core::ptr::from_mut(place).cast::<u64>().write_volatile(value);
+            core::arch::asm!("{0} = {0}", inout(reg) value);
+        }
+        let _ = value;
+    }
+
+    #[cfg(not(bpf_target_arch = "x86_64"))]
+    #[inline(always)]
+    fn publish(place: &mut SlotWord, word: SlotWord) {
+        let place = core::ptr::from_mut(place).cast::<u64>();
+        // SAFETY: a reference is valid for atomic access. An exchange is a full barrier.
+        unsafe { atomic_xchg::<u64, { AtomicOrdering::SeqCst }>(place, word.0) };
+    }
+
+    #[inline(always)]
+    fn exchange(&mut self, slot: u32, expected: SlotWord, new: SlotWord) -> bool {
+        let Some(slot) = SLOTS.get_ptr_mut(slot) else { return false };
+        const { assert!(core::mem::offset_of!(Slot, word) == 0) };
+        // SAFETY: a map element is valid for atomic access.
+        let (before, _) = unsafe {
+            atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(
+                slot.cast(),
+                expected.0,
+                new.0,
+            )
+        };
+        before == expected.0
+    }
+
+    #[inline(always)]
+    fn count_received(&mut self) {
+        counters::received();
+    }
+
+    #[inline(always)]
+    fn count(&mut self, reason: Reason, subject: &Subject) {
+        counters::ended(reason, subject);
+    }
+
+    #[inline(always)]
+    fn count_overwritten(&mut self) {
+        counters::overwritten();
+    }
+}
