@@ -1,0 +1,112 @@
+//! `[pools]`.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeTable;
+
+use super::reader::{Reader, Value};
+use crate::config::address::{ADDRESS, parse_address};
+use crate::config::model::{Pool, WeightedBackend};
+use crate::config::policy::Policy;
+use crate::config::problem::{Place, Refusal};
+use crate::config::words::HashInput;
+
+pub(super) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> BTreeMap<String, Pool> {
+    let Some(section) = document.get("pools") else { return BTreeMap::new() };
+    let Some(table) = reader.table("pools", section, "a table for each pool: [pools.NAME]") else {
+        reader.spoil(Place::Pools);
+        return BTreeMap::new();
+    };
+    let mut pools = BTreeMap::new();
+    for (key, value) in table {
+        let name = key.get_ref().clone().into_owned();
+        reader.remember(Place::Pool(name.clone()), key.span().start);
+        let pool = pool(reader, &name, value);
+        pools.insert(name, pool);
+    }
+    pools
+}
+
+fn pool(reader: &mut Reader<'_>, name: &str, value: &Value<'_>) -> Pool {
+    let place = Place::Pool(name.to_owned());
+    let subject = place.to_string();
+    let mut pool = Pool::default();
+    let Some(table) = reader.table(&subject, value, "a table: { backends = [\"192.0.2.1:53\"] }") else {
+        reader.spoil(place);
+        return pool;
+    };
+    reader.keys(&subject, table, &["policy", "hash", "backends"]);
+    if let Some(policy) = policy(reader, &subject, table) {
+        pool.policy = policy;
+    }
+    if let Some(value) = table.get("backends") {
+        pool.backends = backends(reader, name, value);
+    }
+    pool
+}
+
+fn policy(reader: &mut Reader<'_>, pool: &str, table: &DeTable<'_>) -> Option<Policy> {
+    let policy = match table.get("policy") {
+        Some(value) => {
+            let allowed = Policy::WORDS.join(", ");
+            reader.parsed(&format!("policy of {pool}"), value, &allowed, str::parse)
+        }
+        None => Some(Policy::default()),
+    };
+    let Some(value) = table.get("hash") else { return policy };
+    let allowed = HashInput::WORDS.join(", ");
+    let hash: HashInput = reader.parsed(&format!("hash of {pool}"), value, &allowed, str::parse)?;
+    match policy?.with_hash(hash) {
+        Ok(policy) => Some(policy),
+        Err(Refusal { what, allowed }) => {
+            reader.refuse(value.span().start, what, allowed);
+            None
+        }
+    }
+}
+
+fn backends(reader: &mut Reader<'_>, pool: &str, value: &Value<'_>) -> Vec<WeightedBackend> {
+    const ALLOWED: &str = "a list of addresses, or of tables with address and weight";
+    let place = Place::Pool(pool.to_owned());
+    let mut backends = Vec::new();
+    let Some(list) = reader.list(&format!("backends of {place}"), value, ALLOWED) else {
+        reader.spoil(place);
+        return backends;
+    };
+    for (index, item) in list.iter().enumerate() {
+        let subject = format!("backend {} of {place}", index + 1);
+        match backend(reader, &subject, item) {
+            Some((backend, offset)) => {
+                reader.remember(Place::Backend(pool.to_owned(), backends.len(), backend.address), offset);
+                backends.push(backend);
+            }
+            None => reader.spoil(place.clone()),
+        }
+    }
+    backends
+}
+
+/// A backend, and where its address is.
+fn backend(reader: &mut Reader<'_>, subject: &str, item: &Value<'_>) -> Option<(WeightedBackend, usize)> {
+    let Some(table) = item.get_ref().as_table() else {
+        let address = reader.parsed(subject, item, ADDRESS, parse_address)?;
+        let weight = WeightedBackend::DEFAULT_WEIGHT;
+        return Some((WeightedBackend { address, weight }, item.span().start));
+    };
+    reader.keys(subject, table, &["address", "weight"]);
+    let weight = match table.get("weight") {
+        Some(value) => weight(reader, subject, value),
+        None => Some(WeightedBackend::DEFAULT_WEIGHT),
+    };
+    let Some(value) = table.get("address") else {
+        reader.refuse(item.span().start, format!("{subject} has no address"), ADDRESS);
+        return None;
+    };
+    let address = reader.parsed(&format!("address of {subject}"), value, ADDRESS, parse_address)?;
+    Some((WeightedBackend { address, weight: weight? }, value.span().start))
+}
+
+fn weight(reader: &mut Reader<'_>, subject: &str, value: &Value<'_>) -> Option<u16> {
+    let allowed = format!("0 to {}", WeightedBackend::MAX_WEIGHT);
+    reader.integer(&format!("weight of {subject}"), value, 0..=WeightedBackend::MAX_WEIGHT, &allowed)
+}

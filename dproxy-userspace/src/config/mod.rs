@@ -1,0 +1,31 @@
+//! The configuration: what an operator may say, and the file that says it.
+//!
+//! A [`Config`] comes from a file ([`Config::load`]) or from an edit of another one. Both must pass
+//! [`check`]. How the file is written stays in here.
+
+mod address;
+mod file;
+mod model;
+mod name;
+mod pattern;
+mod policy;
+mod port_range;
+mod problem;
+mod rules;
+mod wording;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use address::{DNS_PORT, parse_address};
+pub use file::{ConfigError, FileProblem, Position};
+pub use model::{Config, Control, FastPath, Listen, Pool, Target, WeightedBackend};
+pub use name::{MAX_LABEL, MAX_LABELS, MAX_NAME, Name, NameError, NameFault};
+pub use pattern::{Pattern, PatternKind};
+pub use policy::Policy;
+pub use port_range::PortRange;
+pub use problem::{Place, Problem, Refusal};
+pub use rules::{MAX_LABEL_COUNTS, MAX_LISTENERS, check};
+pub(crate) use wording::{Quoted, counted, listed};
+pub use words::{Answer, HashInput, XdpMode};

@@ -1,0 +1,165 @@
+//! The configuration as the rest of the daemon sees it.
+//!
+//! Serialized, it has the form of the file, so that what is written can be read again. It need not
+//! be free of contradictions: [`check`](super::check) finds those.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Serialize, Serializer};
+
+use super::pattern::Pattern;
+use super::policy::Policy;
+use super::port_range::PortRange;
+use super::words::{Answer, XdpMode};
+
+/// A whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// Where clients are served.
+    pub listen: Listen,
+    /// Sizes of the fast path, fixed while it is loaded.
+    pub fast_path: FastPath,
+    /// Where the daemon is controlled and keeps its pins.
+    pub control: Control,
+    /// Pools by name.
+    pub pools: BTreeMap<String, Pool>,
+    /// Routes by what they match. A name that none matches gets the answer `refused`.
+    pub routes: BTreeMap<Pattern, Target>,
+}
+
+/// Where clients are served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Listen {
+    /// Interfaces that the fast path attaches to, at least one.
+    pub interfaces: Vec<String>,
+    /// Listeners, 1 to 64.
+    pub addresses: Vec<SocketAddr>,
+    /// How the fast path attaches.
+    pub xdp: XdpMode,
+    /// Largest EDNS UDP payload size, in octets, that a query may announce to a backend (RFC 6891
+    /// §6.2.3): 512 to 4096, or `None` to leave it alone.
+    #[serde(serialize_with = "number_or_off")]
+    pub edns_udp_size: Option<u16>,
+}
+
+impl Listen {
+    /// A size that passes nearly everywhere without fragments: the DNS flag day 2020's.
+    pub const DEFAULT_EDNS_UDP_SIZE: u16 = 1232;
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            addresses: Vec::new(),
+            xdp: XdpMode::Auto,
+            edns_udp_size: Some(Self::DEFAULT_EDNS_UDP_SIZE),
+        }
+    }
+}
+
+fn number_or_off<S: Serializer>(size: &Option<u16>, serializer: S) -> Result<S::Ok, S::Error> {
+    match size {
+        Some(size) => serializer.serialize_u16(*size),
+        None => serializer.serialize_str("off"),
+    }
+}
+
+/// Sizes of the fast path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FastPath {
+    /// Queries in flight at most: a power of two, 1024 to 16777216. A slot takes 64 octets.
+    pub slots: u32,
+    /// Source ports of forwarded queries.
+    pub nat_ports: PortRange,
+    /// Names that may have routes at most, besides the root: 1 to 4194304.
+    pub routes: u32,
+}
+
+impl Default for FastPath {
+    fn default() -> Self {
+        Self { slots: 65536, nat_ports: PortRange::default(), routes: 16384 }
+    }
+}
+
+/// Where the daemon is controlled and keeps its pins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Control {
+    /// The Unix socket that `dproxy` and other programs talk to.
+    pub socket: PathBuf,
+    /// Folder of the pinned programs and maps, in a BPF file system.
+    pub bpffs: PathBuf,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { socket: "/run/dproxy/dproxy.sock".into(), bpffs: "/sys/fs/bpf/dproxy".into() }
+    }
+}
+
+/// A named set of backends, one of which gets the query.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pool {
+    /// How the backend is chosen.
+    #[serde(flatten)]
+    pub policy: Policy,
+    /// In the order of the file; no address occurs twice.
+    pub backends: Vec<WeightedBackend>,
+}
+
+/// A backend as a member of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct WeightedBackend {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its share of the pool's queries, relative to the others': 0 (none) to 1000.
+    pub weight: u16,
+}
+
+impl WeightedBackend {
+    /// Largest weight.
+    pub const MAX_WEIGHT: u16 = 1000;
+    /// The weight of a backend for which none is given.
+    pub const DEFAULT_WEIGHT: u16 = 1;
+}
+
+/// Where a route leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To the pool of this name.
+    Pool(String),
+    /// To a response that dproxy makes itself.
+    Answer(Answer),
+}
+
+impl Target {
+    /// From one word, as operators type it: an answer, or else the name of a pool. No pool can have
+    /// the name of an answer.
+    pub fn from_word(word: &str) -> Self {
+        match word.parse() {
+            Ok(answer) => Self::Answer(answer),
+            Err(_) => Self::Pool(word.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pool(name) => f.write_str(name),
+            Self::Answer(answer) => write!(f, "{answer}"),
+        }
+    }
+}
+
+impl Serialize for Target {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Pool(name) => serializer.serialize_str(name),
+            Self::Answer(answer) => serializer.collect_map([("answer", answer)]),
+        }
+    }
+}

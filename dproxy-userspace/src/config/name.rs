@@ -1,0 +1,269 @@
+//! DNS names as the routes know them.
+//!
+//! A name is kept in canonical wire form: labels with their length octets, ASCII letters in lower
+//! case (RFC 4343), no compression, without the root octet at the end.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use super::problem::Refusal;
+use super::wording::Quoted;
+
+/// RFC 1035 §2.3.4: a label has at most 63 octets.
+pub const MAX_LABEL: usize = 63;
+/// RFC 1035 §2.3.4: a name has at most 255 octets in wire form, the root octet included.
+pub const MAX_NAME: usize = 255;
+/// Most labels of a name. It follows from [`MAX_NAME`]: a label takes at least two octets.
+pub const MAX_LABELS: usize = (MAX_NAME - 1) / 2;
+
+/// A DNS name. It is parsed from and shown in presentation format with escapes (RFC 1035 §5.1), and
+/// ordered canonically (RFC 4034 §6.1), so that the names of one zone stand together.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Name {
+    wire: Box<[u8]>,
+}
+
+impl Name {
+    /// The root.
+    pub fn root() -> Self {
+        Self { wire: Box::default() }
+    }
+
+    /// Is this the root?
+    pub fn is_root(&self) -> bool {
+        self.wire.is_empty()
+    }
+
+    /// Lower-cased wire form without the root octet: 0 to 254 octets, none for the root.
+    pub fn wire(&self) -> &[u8] {
+        &self.wire
+    }
+
+    /// The name that is left without the first label. The root has none.
+    pub fn parent(&self) -> Option<Self> {
+        let (&length, rest) = self.wire.split_first()?;
+        Some(Self { wire: rest.get(usize::from(length)..)?.into() })
+    }
+
+    /// Number of labels, 0 (the root) to 127.
+    pub fn label_count(&self) -> usize {
+        self.labels().count()
+    }
+
+    /// The labels from left to right, without length octets and without the root's empty one.
+    pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.wire();
+        std::iter::from_fn(move || {
+            let (&length, tail) = rest.split_first()?;
+            let (label, tail) = tail.split_at_checked(usize::from(length))?;
+            rest = tail;
+            Some(label)
+        })
+    }
+
+    /// The labels from right to left: the order in which names are compared.
+    fn labels_from_the_right(&self) -> impl Iterator<Item = &[u8]> {
+        // Octets, as a wire form has at most 254 of them: sorting a million names clears this often.
+        let mut ends = [0_u8; MAX_LABELS + 1];
+        let mut count = 0;
+        for label in self.labels() {
+            ends[count + 1] = ends[count] + 1 + label.len() as u8;
+            count += 1;
+        }
+        let end = move |label: usize| usize::from(ends[label]);
+        (0..count).rev().map(move |label| &self.wire[end(label) + 1..end(label + 1)])
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.labels_from_the_right().cmp(other.labels_from_the_right())
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Name {
+    /// Presentation format without a dot at the end, except for the root, which is `.`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            return f.write_str(".");
+        }
+        for (index, label) in self.labels().enumerate() {
+            if index > 0 {
+                f.write_str(".")?;
+            }
+            for &octet in label {
+                match octet {
+                    b'.' | b'\\' => write!(f, "\\{}", char::from(octet))?,
+                    // As they stand, these mean something at the front of a route's pattern.
+                    b'*' | b'=' => write!(f, "\\{octet:03}")?,
+                    b'!'..=b'~' => write!(f, "{}", char::from(octet))?,
+                    _ => write!(f, "\\{octet:03}")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Name({self})")
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl FromStr for Name {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match to_wire(text) {
+            Ok(wire) => Ok(Self { wire: wire.into() }),
+            Err(fault) => Err(NameError { name: text.to_owned(), fault }),
+        }
+    }
+}
+
+fn to_wire(text: &str) -> Result<Vec<u8>, NameFault> {
+    if text == "." {
+        return Ok(Vec::new());
+    }
+    if text.is_empty() {
+        return Err(NameFault::Empty);
+    }
+    if let Some(character) = text.chars().find(|character| !character.is_ascii()) {
+        return Err(NameFault::NotAscii { character });
+    }
+    let mut wire = Vec::new();
+    let mut label = Vec::new();
+    let mut octets = text.bytes();
+    while let Some(octet) = octets.next() {
+        match octet {
+            b'.' => close_label(&mut wire, &mut label)?,
+            b'\\' => label.push(unescape(&mut octets)?.to_ascii_lowercase()),
+            b'!'..=b'~' => label.push(octet.to_ascii_lowercase()),
+            _ => return Err(NameFault::Unprintable { octet }),
+        }
+    }
+    if !label.is_empty() {
+        close_label(&mut wire, &mut label)?;
+    }
+    match wire.len() + 1 {
+        ..=MAX_NAME => Ok(wire),
+        octets => Err(NameFault::TooLong { octets }),
+    }
+}
+
+/// Moves a label to the wire form, behind its length octet.
+fn close_label(wire: &mut Vec<u8>, label: &mut Vec<u8>) -> Result<(), NameFault> {
+    match u8::try_from(label.len()) {
+        Ok(0) => Err(NameFault::EmptyLabel),
+        Ok(length) if usize::from(length) <= MAX_LABEL => {
+            wire.push(length);
+            wire.append(label);
+            Ok(())
+        }
+        _ => Err(NameFault::LabelTooLong { octets: label.len() }),
+    }
+}
+
+/// Reads what follows a backslash: three decimal digits, or any other character for itself.
+fn unescape(octets: &mut impl Iterator<Item = u8>) -> Result<u8, NameFault> {
+    let bad =
+        |escape: &[u8]| NameFault::BadEscape { escape: escape.iter().copied().map(char::from).collect() };
+    let first = octets.next().ok_or_else(|| bad(b""))?;
+    if !first.is_ascii_digit() {
+        return Ok(first);
+    }
+    let mut escape = vec![first];
+    escape.extend(octets.take(2));
+    let value = str::from_utf8(&escape).ok().filter(|digits| digits.len() == 3);
+    // `parse` alone would accept a sign, but the first character is a digit.
+    value.and_then(|digits| digits.parse().ok()).ok_or_else(|| bad(&escape))
+}
+
+/// A text that is not a DNS name, or not a route's pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}; allowed: {}", self.what(), self.allowed())]
+pub struct NameError {
+    /// The text.
+    pub name: String,
+    /// What is wrong with it.
+    pub fault: NameFault,
+}
+
+impl NameError {
+    /// The name and what is wrong with it.
+    pub fn what(&self) -> String {
+        format!("name {} {}", Quoted(&self.name), self.fault)
+    }
+
+    /// What would have been accepted.
+    pub fn allowed(&self) -> &'static str {
+        match self.fault {
+            NameFault::Empty => "a name such as example.org, or \".\" for the root",
+            NameFault::EmptyLabel => {
+                "labels of 1 to 63 octets with a dot between them; \".\" alone is the root"
+            }
+            NameFault::LabelTooLong { .. } => "1 to 63 octets a label (RFC 1035 §2.3.4)",
+            NameFault::TooLong { .. } => {
+                "at most 255 octets in wire form: each label, a length octet for it, and the root octet \
+                 (RFC 1035 §2.3.4)"
+            }
+            NameFault::NotAscii { .. } => {
+                "ASCII; write an internationalised name in its A-label form, xn--… (RFC 5890)"
+            }
+            NameFault::Unprintable { .. } => {
+                "printable ASCII without blanks; any other octet as \\DDD, its value in three decimal digits"
+            }
+            NameFault::BadEscape { .. } => {
+                "\\DDD with three decimal digits, \\000 to \\255, or \\ and a character that is no digit \
+                 (RFC 1035 §5.1)"
+            }
+            NameFault::Asterisk => {
+                "*. in front of a name, for all names below it; a literal asterisk is written \\042"
+            }
+        }
+    }
+}
+
+impl From<NameError> for Refusal {
+    fn from(error: NameError) -> Self {
+        Self { what: error.what(), allowed: error.allowed().to_owned() }
+    }
+}
+
+/// What can be wrong with a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says it")]
+pub enum NameFault {
+    #[error("is empty")]
+    Empty,
+    #[error("has an empty label")]
+    EmptyLabel,
+    #[error("has a label of {octets} octets")]
+    LabelTooLong { octets: usize },
+    #[error("has {octets} octets in wire form")]
+    TooLong { octets: usize },
+    #[error("contains \"{character}\", which is not ASCII")]
+    NotAscii { character: char },
+    #[error("contains octet \\{octet:03}, a blank or control character")]
+    Unprintable { octet: u8 },
+    #[error("contains \\{escape}, which is not an escape")]
+    BadEscape { escape: String },
+    #[error("has an asterisk that is not the whole first label")]
+    Asterisk,
+}

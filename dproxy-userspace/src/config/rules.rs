@@ -1,0 +1,57 @@
+//! The rules that a configuration as a whole must keep: for a file and for a live edit alike.
+
+mod listen;
+mod pools;
+mod routes;
+
+pub(super) use listen::EDNS_UDP_SIZE;
+pub use listen::MAX_LISTENERS;
+pub use routes::MAX_LABEL_COUNTS;
+
+use super::model::{Config, Control, FastPath};
+use super::problem::{Place, Problem};
+use super::wording::Quoted;
+
+/// Everything that is wrong with `config`; nothing if it can be applied.
+pub fn check(config: &Config) -> Vec<Problem> {
+    let mut found = Vec::new();
+    listen::check(config, &mut found);
+    check_fast_path(&config.fast_path, &mut found);
+    check_control(&config.control, &mut found);
+    pools::check(config, &mut found);
+    routes::check(config, &mut found);
+    found
+}
+
+/// What [`FastPath::slots`] may be.
+pub(super) const SLOTS: &str = "a power of two from 1024 to 16777216";
+/// What [`FastPath::routes`] may be.
+pub(super) const ROUTE_CAPACITY: &str = "1 to 4194304";
+
+fn check_fast_path(fast_path: &FastPath, found: &mut Vec<Problem>) {
+    let FastPath { slots, nat_ports: _, routes } = fast_path;
+    if !((1 << 10)..=(1 << 24)).contains(slots) || !slots.is_power_of_two() {
+        found.push(Problem::new(Place::Slots, format!("is {slots}"), SLOTS));
+    }
+    if !(1..=1 << 22).contains(routes) {
+        found.push(Problem::new(Place::RouteCapacity, format!("is {routes}"), ROUTE_CAPACITY));
+    }
+}
+
+/// A Unix socket's address has 108 octets, the last of them zero (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
+
+fn check_control(control: &Control, found: &mut Vec<Problem>) {
+    let Control { socket, bpffs } = control;
+    for (place, path) in [(Place::Socket, socket), (Place::Bpffs, bpffs)] {
+        if !path.is_absolute() {
+            let says = format!("is {}, a relative path", Quoted(&path.to_string_lossy()));
+            found.push(Problem::new(place, says, "a path that begins with /"));
+        }
+    }
+    let octets = socket.as_os_str().len();
+    if octets > MAX_SOCKET_PATH {
+        let allowed = format!("at most {MAX_SOCKET_PATH} octets (unix(7))");
+        found.push(Problem::new(Place::Socket, format!("is a path of {octets} octets"), allowed));
+    }
+}

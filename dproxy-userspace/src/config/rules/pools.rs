@@ -1,0 +1,124 @@
+//! Rules for `[pools]`.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use crate::config::address::Special;
+use crate::config::model::{Config, Pool, WeightedBackend};
+use crate::config::problem::{Place, Problem};
+use crate::config::words::Answer;
+
+/// Longest name of a pool, in characters.
+const MAX_POOL_NAME: usize = 63;
+
+pub(super) fn check(config: &Config, found: &mut Vec<Problem>) {
+    for (name, pool) in &config.pools {
+        check_name(name, found);
+        check_weights(name, pool, found);
+        let mut first = HashMap::new();
+        for (index, backend) in pool.backends.iter().enumerate() {
+            let place = Place::Backend(name.clone(), index, backend.address);
+            match first.get(&backend.address) {
+                None => check_backend(place, backend, &config.listen.addresses, found),
+                Some(&first) => found.push(
+                    Problem::new(
+                        place,
+                        "is listed twice",
+                        "each backend once, with a weight for a larger share",
+                    )
+                    .against(Place::Backend(name.clone(), first, backend.address)),
+                ),
+            }
+            first.entry(backend.address).or_insert(index);
+        }
+    }
+}
+
+fn check_name(name: &str, found: &mut Vec<Problem>) {
+    let place = || Place::Pool(name.to_owned());
+    let allowed_character = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let well_formed = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(allowed_character)
+        && name.len() <= MAX_POOL_NAME;
+    if !well_formed {
+        let allowed =
+            format!("1 to {MAX_POOL_NAME} letters (a-z, A-Z), digits, - and _, a letter or digit first");
+        found.push(Problem::new(place(), "has a name that is not allowed", allowed));
+    }
+    if Answer::WORDS.contains(&name) {
+        let allowed = format!("any other name than those of the answers ({})", Answer::WORDS.join(", "));
+        found.push(Problem::new(place(), "has the name of an answer", allowed));
+    }
+}
+
+fn check_weights(name: &str, pool: &Pool, found: &mut Vec<Problem>) {
+    let place = Place::Pool(name.to_owned());
+    if pool.backends.is_empty() {
+        found.push(Problem::new(place, "has no backend", "at least one: backends = [\"192.0.2.1:53\"]"));
+    } else if pool.backends.iter().all(|backend| backend.weight == 0) {
+        let allowed = "a weight of at least 1 for at least one backend";
+        found.push(Problem::new(
+            place,
+            "has weight 0 for every backend, so that none can be chosen",
+            allowed,
+        ));
+    }
+}
+
+fn check_backend(
+    place: Place,
+    &WeightedBackend { address, weight }: &WeightedBackend,
+    listeners: &[SocketAddr],
+    found: &mut Vec<Problem>,
+) {
+    if address.port() == 0 {
+        found.push(Problem::new(place.clone(), "has port 0", "port 1 to 65535"));
+    }
+    if weight > WeightedBackend::MAX_WEIGHT {
+        let allowed = format!("0 to {}", WeightedBackend::MAX_WEIGHT);
+        found.push(Problem::new(place.clone(), format!("has weight {weight}"), allowed));
+    }
+    match objection(address) {
+        Some((says, allowed)) => found.push(Problem::new(place, says, allowed)),
+        None => found.extend(conflict(place, address, listeners)),
+    }
+}
+
+/// A listener that the backend would be confused with.
+fn conflict(place: Place, address: SocketAddr, listeners: &[SocketAddr]) -> Option<Problem> {
+    let same_host = |listener: &SocketAddr| listener.ip() == address.ip();
+    let (index, says, allowed) = match listeners.iter().position(|listener| *listener == address) {
+        Some(index) => (
+            index,
+            "is a listener too, so that queries would go round in a loop",
+            "an address that is no listener",
+        ),
+        None => {
+            let index = listeners.iter().position(same_host)?;
+            (index, "has the address of a listener, so that it is on this host", REMOTE_ONLY)
+        }
+    };
+    Some(Problem::new(place, says, allowed).against(Place::Listener(index, listeners[index])))
+}
+
+const REMOTE_ONLY: &str = "a backend on another host; local ones are not supported by the fast path yet";
+
+/// What speaks against an address, whatever else is configured, and what would be right.
+fn objection(address: SocketAddr) -> Option<(&'static str, String)> {
+    let unicast = "a unicast address".to_owned();
+    match Special::of(address.ip())? {
+        Special::Unspecified => Some(("has an address that is no host's", unicast)),
+        Special::Multicast => Some(("has a multicast address", unicast)),
+        Special::Broadcast => Some(("has the broadcast address", unicast)),
+        Special::Loopback => {
+            Some(("has a loopback address, so that it is on this host", REMOTE_ONLY.to_owned()))
+        }
+        Special::LinkLocal => {
+            Some(("has a link-local address, which means nothing without an interface", unicast))
+        }
+        Special::V4Mapped(v4) => Some((
+            "has an IPv4 address in IPv6 form",
+            format!("the IPv4 address: {}", SocketAddr::new(v4.into(), address.port())),
+        )),
+    }
+}

@@ -1,0 +1,160 @@
+use proptest::prelude::*;
+
+use super::{LISTEN, POOL};
+use crate::config::{Answer, Config, HashInput, Policy, PortRange, Target, WeightedBackend, XdpMode};
+
+/// Everything that can be said.
+const FULL: &str = r#"
+[listen]
+interfaces = ["eth0", "eth1.100"]
+addresses = ["192.0.2.53", "[2001:db8::53]:5353"]
+xdp = "native"
+edns_udp_size = "off"
+
+[fast_path]
+slots = 1_024
+nat_ports = "1024-2047"
+routes = 0x400000
+
+[control]
+socket = "/tmp/dproxy.sock"
+bpffs = "/tmp/bpf"
+
+[pools.cryo]
+backends = ["192.168.1.9:8053", { address = "2001:db8::9", weight = 0 }, { address = "192.168.1.11" }]
+
+[pools.resolvers]
+policy = "maglev"
+hash = "qname+client"
+[[pools.resolvers.backends]]
+address = "192.168.1.10"
+weight = 1000
+
+[pools.rest]
+policy = "random"
+backends = ["192.168.1.12"]
+
+[routes]
+"cryo.network" = "cryo"
+"*.dev.example" = "cryo"
+"=www.example.org" = "resolvers"
+'\042.wild\.card' = "rest"
+"a.test" = { answer = "nxdomain" }
+"b.test" = { answer = "refused" }
+"c.test" = { answer = "servfail" }
+"d.test" = { answer = "truncate" }
+[routes."e.test"]
+answer = "drop"
+"#;
+
+fn parse(text: &str) -> Config {
+    Config::parse(text, "f").unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn everything_that_can_be_said_is_understood() {
+    let config = parse(FULL);
+    let backend = |address: &str, weight| WeightedBackend { address: address.parse().unwrap(), weight };
+    assert_eq!(config.listen.interfaces, ["eth0", "eth1.100"]);
+    assert_eq!(
+        config.listen.addresses,
+        ["192.0.2.53:53", "[2001:db8::53]:5353"].map(|address| address.parse().unwrap())
+    );
+    assert_eq!(config.listen.xdp, XdpMode::Native);
+    assert_eq!(config.listen.edns_udp_size, None);
+    assert_eq!(config.fast_path.slots, 1024);
+    assert_eq!(config.fast_path.nat_ports, PortRange::new(1024, 2047).unwrap());
+    assert_eq!(config.fast_path.routes, 1 << 22);
+    assert_eq!(config.control.socket.to_str(), Some("/tmp/dproxy.sock"));
+    assert_eq!(config.control.bpffs.to_str(), Some("/tmp/bpf"));
+    assert_eq!(config.pools["cryo"].policy, Policy::Maglev { hash: HashInput::Qname });
+    assert_eq!(
+        config.pools["cryo"].backends,
+        [backend("192.168.1.9:8053", 1), backend("[2001:db8::9]:53", 0), backend("192.168.1.11:53", 1)]
+    );
+    assert_eq!(config.pools["resolvers"].policy, Policy::Maglev { hash: HashInput::QnameClient });
+    assert_eq!(config.pools["resolvers"].backends, [backend("192.168.1.10:53", 1000)]);
+    assert_eq!(config.pools["rest"].policy, Policy::Random);
+    let routes: Vec<_> =
+        config.routes.iter().map(|(pattern, target)| format!("{pattern} {target}")).collect();
+    assert_eq!(
+        routes,
+        [
+            "*.dev.example cryo",
+            "cryo.network cryo",
+            "=www.example.org resolvers",
+            "a.test nxdomain",
+            "b.test refused",
+            "c.test servfail",
+            "d.test truncate",
+            "e.test drop",
+            r"\042.wild\.card rest",
+        ]
+    );
+}
+
+#[test]
+fn what_is_left_out_has_a_default() {
+    let config = parse(LISTEN);
+    assert_eq!(config.listen.xdp, XdpMode::Auto);
+    assert_eq!(config.listen.edns_udp_size, Some(1232));
+    assert_eq!(config.fast_path.slots, 65536);
+    assert_eq!(config.fast_path.nat_ports.to_string(), "16384-32767");
+    assert_eq!(config.fast_path.routes, 16384);
+    assert_eq!(config.control.socket.to_str(), Some("/run/dproxy/dproxy.sock"));
+    assert_eq!(config.control.bpffs.to_str(), Some("/sys/fs/bpf/dproxy"));
+    assert!(config.pools.is_empty() && config.routes.is_empty());
+}
+
+#[test]
+fn a_serialized_configuration_is_a_file() {
+    for text in [FULL.to_owned(), LISTEN.to_owned(), format!("{LISTEN}{POOL}")] {
+        let config = parse(&text);
+        assert_eq!(parse(&toml::to_string(&config).unwrap()), config);
+    }
+}
+
+#[test]
+fn the_limits_themselves_are_allowed() {
+    for line in ["edns_udp_size = 512", "edns_udp_size = 4096", "xdp = \"generic\""] {
+        parse(&format!("{LISTEN}{line}"));
+    }
+    for line in ["slots = 1024", "slots = 16777216", "routes = 1", "routes = 4194304"] {
+        parse(&format!("{LISTEN}[fast_path]\n{line}"));
+    }
+    parse(&format!("{LISTEN}[control]\nsocket = \"/{}\"", "s".repeat(106)));
+    parse(&format!("[listen]\ninterfaces = [\"{}\"]\naddresses = [\"192.0.2.53:16383\"]", "e".repeat(15)));
+    parse(&format!("{LISTEN}[pools.{}]\nbackends = [\"192.168.1.9\"]", "p".repeat(63)));
+}
+
+#[test]
+fn line_ends_and_a_byte_order_mark_do_not_matter() {
+    let text = format!("\u{feff}{LISTEN}{POOL}").replace('\n', "\r\n");
+    assert_eq!(parse(&text), parse(&format!("{LISTEN}{POOL}")));
+}
+
+#[test]
+fn one_word_is_a_pool_or_an_answer() {
+    assert_eq!(Target::from_word("drop"), Target::Answer(Answer::Drop));
+    assert_eq!(Target::from_word("cryo"), Target::Pool("cryo".to_owned()));
+    for word in Answer::WORDS {
+        assert_eq!(word.parse::<Answer>().unwrap().to_string(), word);
+    }
+}
+
+proptest! {
+    /// One character of a valid file is replaced, or a piece is cut out.
+    #[test]
+    fn no_file_makes_it_panic(at in 0..FULL.len(), cut in 0..20usize, new in r#"[\[\]{}"'\\=.,#a0é\n]?"#) {
+        let mut text = FULL.to_owned();
+        text.replace_range(at..(at + cut).min(FULL.len()), &new);
+        if let Err(error) = Config::parse(&text, "f") {
+            prop_assert!(!error.problems().is_empty());
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "(?s).*") {
+        let _ = Config::parse(&text, "f");
+    }
+}
