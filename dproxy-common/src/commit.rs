@@ -99,7 +99,8 @@ fn write_forwarded<P: Packet>(
     };
     let udp_offset = headers::write(packet, new, &network, udp, memory)?;
     packet.store(udp_offset + 8, new.id)?;
-    if let Some(size) = plan.udp_size {
+    let size = plan.udp_size;
+    if size.is_some() {
         packet.store((size.offset as usize).wrapping_add_signed(growth), Be16::new(size.new))?;
     }
     Some(())
@@ -155,7 +156,8 @@ fn forwarded_checksum(frame: &Frame, plan: &Forward) -> u16 {
         .add(headers.source_port.raw() as u32)
         .add(headers.destination_port.raw() as u32)
         .add(headers.id as u32);
-    if let Some(size) = plan.udp_size {
+    let size = plan.udp_size;
+    if size.is_some() {
         // At an odd offset the two octets belong to two words of the sum: they count swapped.
         let is_odd = (size.offset - frame.transport_offset) % 2 == 1;
         let raw = |size: u16| if is_odd { size } else { size.to_be() } as u32;

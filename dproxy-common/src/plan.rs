@@ -71,7 +71,7 @@ pub struct Forward {
     /// The DNS ID that it came with, raw.
     pub old_id: u16,
     /// The EDNS UDP size to write.
-    pub udp_size: Option<UdpSize>,
+    pub udp_size: UdpSize,
     /// What happens to a slot.
     pub slot: SlotChange,
     /// Why.
@@ -79,14 +79,27 @@ pub struct Forward {
 }
 
 /// An EDNS UDP payload size to replace.
+///
+/// VERIFIER: not an `Option`; see [`Opt::NONE`](crate::wire::Opt::NONE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UdpSize {
-    /// Where it stands in the frame received.
+    /// Where it stands in the frame received. 0: nothing is to be replaced.
     pub offset: u32,
     /// What stands there.
     pub old: u16,
     /// What to write.
     pub new: u16,
+}
+
+impl UdpSize {
+    /// Nothing to replace.
+    pub const NONE: Self = Self { offset: 0, old: 0, new: 0 };
+
+    /// Is there something to replace?
+    #[inline(always)]
+    pub const fn is_some(self) -> bool {
+        self.offset != 0
+    }
 }
 
 /// What forwarding does to the ring of slots.

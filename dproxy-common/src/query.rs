@@ -120,8 +120,7 @@ pub fn transport(frame: &Frame) -> Result<u32, Reason> {
 /// RFC 6891 §6.1.1 allows it anywhere among the additional records; queries have it first, or behind
 /// nothing but what a signature brings. Elsewhere it is not looked for.
 ///
-/// VERIFIER: not an `Option`, whose empty case would leave registers unset that the compiler saves and
-/// restores all the same ("R4 !read_ok").
+/// VERIFIER: not an `Option`, see [`Opt::NONE`].
 #[inline(always)]
 fn find_opt<P: Packet>(packet: &P, dns: &DnsHeader, offset: u32, udp_end: u32) -> Opt {
     let none = Be16::default();
@@ -154,9 +153,9 @@ fn forward<T: Tables, S: State>(
     let pool = tables.pool(work.half, pool as u32).ok_or(Reason::Internal)?;
     work.subject.pool = pool.id;
     let random = nat::peek_random(state.cursor().ok_or(Reason::Internal)?);
-    let chosen = select::select(tables, work.half, pool, work.name.hash, work.frame.network.source, random)?;
-    work.subject.backend = chosen.id;
-    let next_hop = chosen.next_hop;
+    select::select(tables, pool, random, work)?;
+    let backend = tables.backend(work.subject.backend).ok_or(Reason::Internal)?;
+    let next_hop = tables.next_hop(work.next_hop).ok_or(Reason::Internal)?;
     if work.frame.udp.checksum == 0 && next_hop.source.family() == Family::V6 {
         return Err(Reason::ChecksumAbsent);
     }
@@ -166,9 +165,9 @@ fn forward<T: Tables, S: State>(
         destination_mac: next_hop.destination_mac,
         source_mac: next_hop.source_mac,
         source: next_hop.source,
-        destination: chosen.address,
+        destination: backend.address,
         source_port: Be16::default(),
-        destination_port: chosen.port,
+        destination_port: backend.port,
         id: 0,
     };
     work.plan = Plan::Forward(Forward {
@@ -186,12 +185,12 @@ fn forward<T: Tables, S: State>(
 /// Only where OPT is the only additional record: one that follows may be a signature (TSIG, RFC 8945;
 /// SIG(0), RFC 2931), and a signed message must not change.
 #[inline(always)]
-fn clamp(generation: &Generation, query: &Query) -> Option<UdpSize> {
+fn clamp(generation: &Generation, query: &Query) -> UdpSize {
     let limit = generation.edns_udp_size;
     let opt = query.opt;
     if opt.is_some() && limit != 0 && opt.udp_size > limit && query.dns.additionals == Be16::new(1) {
-        Some(UdpSize { offset: opt.offset + Opt::UDP_SIZE, old: opt.udp_size, new: limit })
+        UdpSize { offset: opt.offset + Opt::UDP_SIZE, old: opt.udp_size, new: limit }
     } else {
-        None
+        UdpSize::NONE
     }
 }

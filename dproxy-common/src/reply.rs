@@ -3,7 +3,7 @@
 use crate::{
     nat,
     packet::Packet,
-    plan::{Forward, Headers, Plan, SlotChange},
+    plan::{Forward, Headers, Plan, SlotChange, UdpSize},
     query,
     reason::Reason,
     tables::{State, Tables},
@@ -71,7 +71,7 @@ pub fn plan<P: Packet, T: Tables, S: State>(
     work.plan = Plan::Forward(Forward {
         headers,
         old_id: dns.id,
-        udp_size: None,
+        udp_size: UdpSize::NONE,
         slot: SlotChange::Close(index, slot.word),
         reason: Reason::ReplyForwarded,
     });

@@ -1,52 +1,64 @@
 //! From a pool to one of its backends.
 
 use crate::{
-    abi::{CANDIDATES_PER_LINE, HashInput, NextHop, Pool},
+    abi::{CANDIDATES_PER_LINE, HashInput, Pool},
     reason::Reason,
-    tables::{Half, Tables},
-    wire::{Address, Be16},
+    tables::Tables,
+    verifier::forget,
+    wire::Address,
+    work::Work,
 };
 
-/// How many candidates are tried before a pool counts as unreachable.
-pub const ATTEMPTS: u32 = 4;
+/// How many candidates are drawn before members are tried in turn: enough to keep to the weights when
+/// one of a few backends cannot be reached.
+pub const DRAWS: u32 = 4;
 
-/// A backend that can be reached.
-#[derive(Clone, Copy, Debug)]
-pub struct Chosen<'t> {
-    /// Its id.
-    pub id: u16,
-    /// Its address.
-    pub address: Address,
-    /// Its port.
-    pub port: Be16,
-    /// How to reach it.
-    pub next_hop: &'t NextHop,
-}
+/// How many members are tried in turn. In larger pools, so many neighbours in a row have to be unreachable
+/// before a query is not forwarded.
+pub const MEMBERS_TRIED: u32 = 32;
 
-/// Chooses by the pool's policy, skipping backends that cannot be reached.
-#[inline(always)]
-pub fn select<'t, T: Tables>(
-    tables: &'t T,
-    half: Half,
-    pool: &Pool,
-    name_hash: u64,
-    client: Address,
-    random: u32,
-) -> Result<Chosen<'t>, Reason> {
-    let mut selector = selector(pool, name_hash, client, random);
-    for _ in 0..ATTEMPTS {
+/// Chooses by the pool's policy, skipping backends that cannot be reached. The backend's id is left in
+/// [`Subject`](crate::abi::Subject), the index of its next hop in [`Work::next_hop`].
+///
+/// VERIFIER: a function of its own, so that its many exits are one.
+#[inline(never)]
+pub fn select<T: Tables>(tables: &T, pool: &Pool, random: u32, work: &mut Work) -> Result<(), Reason> {
+    let mut selector = selector(pool, work.name.hash, work.frame.network.source, random);
+    for _ in 0..DRAWS {
         let candidate = scale(selector, pool.candidates);
-        let line = pool.first_line + candidate / CANDIDATES_PER_LINE as u32;
-        let line = tables.candidate_line(half, line).ok_or(Reason::Internal)?;
-        let id = line.0[candidate as usize % CANDIDATES_PER_LINE];
-        let backend = tables.backend(id).ok_or(Reason::Internal)?;
-        if let Some(next_hop) = backend.live.next_hop() {
-            let next_hop = tables.next_hop(next_hop).ok_or(Reason::Internal)?;
-            return Ok(Chosen { id, address: backend.address, port: backend.port, next_hop });
+        if take_if_reachable(tables, pool.first_line, candidate, work)? {
+            return Ok(());
         }
         selector = mix(selector);
     }
+    let mut member = scale(selector, pool.members);
+    for _ in 0..MEMBERS_TRIED {
+        if take_if_reachable(tables, pool.member_line(), member, work)? {
+            return Ok(());
+        }
+        let next = if member + 1 >= pool.members { 0 } else { member + 1 };
+        // VERIFIER: else each turn doubles the states, one for 0 and one for the next.
+        member = forget(&mut work.memory, next);
+    }
     Err(Reason::BackendUnresolved)
+}
+
+/// Takes the backend at a place behind a line, if it can be reached.
+#[inline(always)]
+fn take_if_reachable<T: Tables>(
+    tables: &T,
+    first_line: u32,
+    place: u32,
+    work: &mut Work,
+) -> Result<bool, Reason> {
+    let line = first_line + place / CANDIDATES_PER_LINE as u32;
+    let line = tables.candidate_line(work.half, line).ok_or(Reason::Internal)?;
+    let id = line.0[place as usize % CANDIDATES_PER_LINE];
+    let backend = tables.backend(id).ok_or(Reason::Internal)?;
+    let Some(next_hop) = backend.live.next_hop() else { return Ok(false) };
+    work.subject.backend = id;
+    work.next_hop = next_hop;
+    Ok(true)
 }
 
 /// The number that picks the candidate.

@@ -19,6 +19,8 @@ pub struct Work {
     pub name: Name,
     /// Whom it concerns.
     pub subject: Subject,
+    /// Index of the next hop to the backend chosen.
+    pub next_hop: u32,
     /// What is to become of it.
     pub plan: Plan,
     /// See [`crate::verifier::forget`].
@@ -33,6 +35,7 @@ impl Work {
         frame: Frame::EMPTY,
         name: Name::EMPTY,
         subject: Subject::UNKNOWN,
+        next_hop: 0,
         plan: Plan::None,
         memory: 0,
     };

@@ -29,7 +29,8 @@ impl HashInput {
     }
 }
 
-/// A pool: a run of candidates and how one is chosen.
+/// A pool: a run of candidates and how one is chosen; behind it, beginning with a line of its own, each
+/// backend that has weight, once.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pool {
@@ -41,8 +42,16 @@ pub struct Pool {
     pub id: u16,
     /// A [`HashInput`].
     pub hash: u16,
-    /// Unused, zero.
-    pub reserved: u32,
+    /// Number of its backends that have weight.
+    pub members: u32,
+}
+
+impl Pool {
+    /// First line of its members.
+    #[inline(always)]
+    pub const fn member_line(&self) -> u32 {
+        self.first_line + self.candidates.div_ceil(CANDIDATES_PER_LINE as u32)
+    }
 }
 
 /// Backend ids: a piece of a pool's Maglev table.

@@ -122,6 +122,13 @@ impl Mac {
         Self([u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]), u16::from_le_bytes([e, f])])
     }
 
+    /// Multicast or broadcast.
+    #[inline(always)]
+    pub const fn is_group(self) -> bool {
+        // The lowest bit of the first octet, which is the lower half of the first word.
+        self.0[0] & 1 != 0
+    }
+
     /// As octets in transmission order.
     pub const fn octets(self) -> [u8; 6] {
         let [x, y, z] = self.0;

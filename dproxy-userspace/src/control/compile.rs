@@ -111,23 +111,27 @@ fn compile_pools(
     for (name, pool) in &config.pools {
         let id = ids.pool(name).ok_or(CompileError::IdsTaken("pool"))?;
         names.pools.insert(id, name.clone());
-        let table = maglev::table(&members(pool, ids, names)?);
+        let members = members(pool, ids, names)?;
+        let table = maglev::table(&members);
+        let weighty: Vec<u16> = members.iter().filter(|member| member.weight > 0).map(|member| member.id).collect();
         let entry = abi::Pool {
             first_line: lines.len() as u32,
             candidates: table.len() as u32,
             id,
             hash: hash_input(pool.policy) as u16,
-            reserved: 0,
+            members: weighty.len() as u32,
         };
         pools.push(entry);
-        lines.extend(table.chunks(CANDIDATES_PER_LINE).map(|ids| {
-            let mut line = CandidateLine::default();
-            line.0[..ids.len()].copy_from_slice(ids);
-            line
-        }));
+        lines.extend([table, weighty].iter().flat_map(|ids| ids.chunks(CANDIDATES_PER_LINE)).map(line));
     }
     fits("lines of candidates", lines.len(), capacity.candidate_lines, "use fewer pools, backends or different weights")?;
     Ok((pools, lines))
+}
+
+fn line(ids: &[u16]) -> CandidateLine {
+    let mut line = CandidateLine::default();
+    line.0[..ids.len()].copy_from_slice(ids);
+    line
 }
 
 fn members(pool: &Pool, ids: &mut Ids, names: &mut SnapshotNames) -> Result<Vec<Member>, CompileError> {
