@@ -1,0 +1,120 @@
+//! A configuration compiled into tables, with made-up next hops.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use dproxy_common::{
+    abi::{Backend, BackendLive, Listener, NatSettings, NextHop, TokenKeys},
+    wire::{Address, Be16, Mac, VlanTags},
+};
+use dproxy_userspace::{
+    config::{Config, Pattern},
+    control::{Capacity, Ids, Memory, Snapshot, compile},
+};
+
+/// Our address towards IPv4 backends.
+pub const SOURCE_V4: &str = "203.0.113.1";
+/// Our address towards IPv6 backends.
+pub const SOURCE_V6: &str = "2001:db8:f::1";
+
+/// The interface that queries come from.
+pub const CLIENT_SIDE: usize = 0;
+/// The interface that most backends are behind.
+pub const BACKEND_SIDE: usize = 1;
+
+/// Link-layer addresses on the backends' side: ours and the neighbour's.
+pub const BACKEND_MACS: ([u8; 6], [u8; 6]) = ([2, 0, 0, 0, 1, 2], [2, 0, 0, 0, 1, 1]);
+
+/// A compiled configuration.
+pub struct World {
+    /// The configuration.
+    pub config: Config,
+    /// Its generation.
+    pub snapshot: Snapshot,
+    /// How backends are reached, by id.
+    pub hops: BTreeMap<u16, NextHop>,
+    /// How much the tables hold.
+    pub capacity: Capacity,
+}
+
+impl World {
+    /// Compiles a configuration. `interfaces` are the indices of the two sides. Every backend is reachable
+    /// on the backends' side.
+    pub fn new(text: &str, interfaces: [u32; 2]) -> Self {
+        let config = Config::parse(text, "test").unwrap_or_else(|error| panic!("{error}"));
+        let capacity = Capacity::for_routes(config.fast_path.routes, config.fast_path.slots.trailing_zeros());
+        let mut ids = Ids::new(&capacity);
+        let sources = [SOURCE_V4, SOURCE_V6].map(|text| text.parse().unwrap());
+        let snapshot =
+            compile(&config, &BTreeSet::from(sources), &mut ids, 1, &capacity).expect("it compiles");
+        let hops =
+            snapshot.names.backends.iter().map(|(&id, address)| (id, hop(address, interfaces[BACKEND_SIDE])));
+        Self { hops: hops.collect(), config, snapshot, capacity }
+    }
+
+    /// Numbering for the host; the kernel draws keys of its own.
+    pub fn nat(&self) -> NatSettings {
+        NatSettings {
+            token_keys: TokenKeys::from_random([0x0bad_cafe, 0x1234_5679, 0xdead_beef]),
+            slot_bits: self.capacity.slot_bits,
+            port_first: u32::from(self.config.fast_path.nat_ports.first()),
+            port_bits: u32::from(self.config.fast_path.nat_ports.bits()),
+        }
+    }
+
+    /// The tables in memory. Next hops have the index of their backend's id.
+    pub fn memory(&self) -> Memory {
+        let names = &self.snapshot.names;
+        let mut memory = Memory {
+            snapshot: self.snapshot.clone(),
+            nat: self.nat(),
+            backends: vec![Backend::default(); names.backends.len()],
+            next_hops: vec![NextHop::default(); names.backends.len()],
+            listeners: vec![Listener::default(); names.listeners.len()],
+        };
+        for (&id, address) in &names.backends {
+            let hop = self.hops.get(&id);
+            memory.backends[usize::from(id)] = Backend {
+                address: Address::from(address.ip()),
+                port: Be16::new(address.port()),
+                live: hop.map_or(BackendLive::UNRESOLVED, |_| BackendLive::reachable(u32::from(id))),
+                ..Backend::default()
+            };
+            memory.next_hops[usize::from(id)] = hop.copied().unwrap_or_default();
+        }
+        for (&id, address) in &names.listeners {
+            let (address, port) = (Address::from(address.ip()), Be16::new(address.port()));
+            memory.listeners[usize::from(id)] = Listener { address, port, ..Listener::default() };
+        }
+        memory
+    }
+
+    /// The pattern of a route, by id.
+    pub fn route(&self, id: u32) -> Option<&Pattern> {
+        self.snapshot.names.routes.get(&id)
+    }
+
+    /// A backend's address, by id.
+    pub fn backend(&self, id: u16) -> Option<SocketAddr> {
+        self.snapshot.names.backends.get(&id).copied()
+    }
+
+    /// A backend's id.
+    pub fn backend_id(&self, address: &str) -> u16 {
+        let address: SocketAddr = address.parse().expect("an address");
+        let found = self.snapshot.names.backends.iter().find(|(_, backend)| **backend == address);
+        *found.unwrap_or_else(|| panic!("no backend {address}")).0
+    }
+}
+
+fn hop(backend: &SocketAddr, interface: u32) -> NextHop {
+    let source: IpAddr = if backend.is_ipv4() { SOURCE_V4 } else { SOURCE_V6 }.parse().expect("an address");
+    NextHop {
+        source: Address::from(source),
+        interface,
+        tags: VlanTags::NONE,
+        destination_mac: Mac::from_octets(BACKEND_MACS.1),
+        source_mac: Mac::from_octets(BACKEND_MACS.0),
+        ..NextHop::default()
+    }
+}
