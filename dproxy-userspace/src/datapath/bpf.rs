@@ -1,0 +1,259 @@
+//! The bpf(2) commands that aya has no form of, or none that says what went wrong.
+//!
+//! A command's arguments are the front part of `union bpf_attr` (linux/bpf.h); the kernel takes what is
+//! missing for zeroes.
+
+use std::ffi::CString;
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Commands: `enum bpf_cmd`.
+mod command {
+    use libc::c_long;
+
+    pub(super) const MAP_CREATE: c_long = 0;
+    pub(super) const MAP_UPDATE_ELEM: c_long = 2;
+    pub(super) const OBJ_PIN: c_long = 6;
+    pub(super) const OBJ_GET: c_long = 7;
+    pub(super) const OBJ_GET_INFO_BY_FD: c_long = 15;
+    pub(super) const MAP_LOOKUP_BATCH: c_long = 24;
+    pub(super) const LINK_CREATE: c_long = 28;
+    pub(super) const LINK_UPDATE: c_long = 29;
+    pub(super) const LINK_DETACH: c_long = 34;
+}
+
+const MAP_TYPE_ARRAY: u32 = 2;
+const MAP_TYPE_ARRAY_OF_MAPS: u32 = 12;
+const ATTACH_TYPE_XDP: u32 = 37;
+
+/// Makes the system call.
+///
+/// # Safety
+/// `attributes` must be those of the command, and what their pointers point to valid for it.
+unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
+    // SAFETY: the size is that of the arguments, and the caller answers for what is in them.
+    match unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>()) } {
+        -1 => Err(io::Error::last_os_error()),
+        result => Ok(result),
+    }
+}
+
+/// Makes a system call that opens something.
+///
+/// # Safety
+/// As [`bpf`]; and the command must be one that returns a new file descriptor.
+unsafe fn open<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
+    // SAFETY: as the caller promises.
+    let fd = unsafe { bpf(command, attributes) }?;
+    // SAFETY: the kernel has just made the descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+    inner_map_fd: u32,
+}
+
+/// Creates an array with one element of 32 bits.
+pub(super) fn create_array() -> io::Result<OwnedFd> {
+    let mut attributes = MapCreate {
+        map_type: MAP_TYPE_ARRAY,
+        key_size: 4,
+        value_size: 4,
+        max_entries: 1,
+        ..Default::default()
+    };
+    // SAFETY: these are the command's attributes, without pointers; it returns a descriptor.
+    unsafe { open(command::MAP_CREATE, &mut attributes) }
+}
+
+/// Creates an array with one element that refers to maps like `inner`.
+pub(super) fn create_array_of_maps(inner: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attributes = MapCreate {
+        map_type: MAP_TYPE_ARRAY_OF_MAPS,
+        key_size: 4,
+        value_size: 4,
+        max_entries: 1,
+        inner_map_fd: inner.as_raw_fd() as u32,
+        ..Default::default()
+    };
+    // SAFETY: these are the command's attributes, without pointers; it returns a descriptor.
+    unsafe { open(command::MAP_CREATE, &mut attributes) }
+}
+
+/// Sets an element of an array. Of a per-CPU array, `value` holds that of every possible processor, each
+/// rounded up to 8 octets.
+///
+/// # Safety
+/// `value` must be as long as an element of the map.
+pub(super) unsafe fn update<T: Copy>(map: BorrowedFd<'_>, index: u32, value: &[T]) -> io::Result<()> {
+    #[repr(C)]
+    struct Attributes<T> {
+        map_fd: u32,
+        reserved: u32,
+        key: *const u32,
+        value: *const T,
+        flags: u64,
+    }
+    let map_fd = map.as_raw_fd() as u32;
+    let mut attributes =
+        Attributes { map_fd, reserved: 0, key: &raw const index, value: value.as_ptr(), flags: 0 };
+    // SAFETY: these are the command's attributes; an array's key is 32 bits, and the caller answers for
+    // the value.
+    unsafe { bpf(command::MAP_UPDATE_ELEM, &mut attributes) }.map(drop)
+}
+
+/// Reads elements of an array, from `first` on, `count` or as many as there are; says how many.
+///
+/// # Safety
+/// `values` must have room for `count` elements as [`update`] describes them.
+pub(super) unsafe fn look_up_batch(
+    map: BorrowedFd<'_>,
+    first: u32,
+    count: usize,
+    values: &mut [u64],
+) -> io::Result<usize> {
+    #[repr(C)]
+    struct Attributes {
+        in_batch: *const u32,
+        out_batch: *mut u32,
+        keys: *mut u32,
+        values: *mut u64,
+        count: u32,
+        map_fd: u32,
+        element_flags: u64,
+        flags: u64,
+    }
+    // The kernel goes on behind the key that it is given.
+    let last = first.wrapping_sub(1);
+    let (mut next, mut keys) = (0, vec![0; count]);
+    let mut attributes = Attributes {
+        in_batch: if first == 0 { std::ptr::null() } else { &raw const last },
+        out_batch: &raw mut next,
+        keys: keys.as_mut_ptr(),
+        values: values.as_mut_ptr(),
+        count: count as u32,
+        map_fd: map.as_raw_fd() as u32,
+        element_flags: 0,
+        flags: 0,
+    };
+    // SAFETY: these are the command's attributes; there is room for as many keys as are asked for, and the
+    // caller answers for the values.
+    match unsafe { bpf(command::MAP_LOOKUP_BATCH, &mut attributes) } {
+        // "No more": what there was has been read.
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
+        Ok(_) | Err(_) => Ok(attributes.count as usize),
+    }
+}
+
+#[repr(C)]
+struct Object {
+    path: *const libc::c_char,
+    fd: u32,
+    flags: u32,
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from)
+}
+
+/// Gives an object a name in a BPF file system, where it stays until the name is removed.
+pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = c_path(path)?;
+    let mut attributes = Object { path: path.as_ptr(), fd: object.as_raw_fd() as u32, flags: 0 };
+    // SAFETY: these are the command's attributes; the path ends in a zero octet and lives long enough.
+    unsafe { bpf(command::OBJ_PIN, &mut attributes) }.map(drop)
+}
+
+/// Opens a pinned object.
+pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    let path = c_path(path)?;
+    let mut attributes = Object { path: path.as_ptr(), fd: 0, flags: 0 };
+    // SAFETY: as in `pin`; the command returns a descriptor.
+    unsafe { open(command::OBJ_GET, &mut attributes) }
+}
+
+/// Attaches an XDP program to an interface, as a link that lasts until the last reference to it is gone.
+/// `flags` choose the mode.
+pub(super) fn create_xdp_link(program: BorrowedFd<'_>, interface: u32, flags: u32) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Attributes {
+        program_fd: u32,
+        interface: u32,
+        attach_type: u32,
+        flags: u32,
+    }
+    let program_fd = program.as_raw_fd() as u32;
+    let mut attributes = Attributes { program_fd, interface, attach_type: ATTACH_TYPE_XDP, flags };
+    // SAFETY: these are the command's attributes, without pointers; it returns a descriptor.
+    unsafe { open(command::LINK_CREATE, &mut attributes) }
+}
+
+/// Puts another program into a link, between one packet and the next.
+pub(super) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    #[repr(C)]
+    struct Attributes {
+        link_fd: u32,
+        program_fd: u32,
+        flags: u32,
+        old_program_fd: u32,
+    }
+    let (link_fd, program_fd) = (link.as_raw_fd() as u32, program.as_raw_fd() as u32);
+    let mut attributes = Attributes { link_fd, program_fd, flags: 0, old_program_fd: 0 };
+    // SAFETY: these are the command's attributes, without pointers.
+    unsafe { bpf(command::LINK_UPDATE, &mut attributes) }.map(drop)
+}
+
+/// Detaches a link, whoever else may refer to it.
+pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attributes = link.as_raw_fd() as u32;
+    // SAFETY: these are the command's attributes: the descriptor alone.
+    unsafe { bpf(command::LINK_DETACH, &mut attributes) }.map(drop)
+}
+
+/// What a link is: the front part of `struct bpf_link_info`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LinkInfo {
+    /// [`LinkInfo::XDP`], or another kind.
+    pub(super) kind: u32,
+    /// Its id.
+    pub(super) id: u32,
+    /// Id of its program.
+    pub(super) program: u32,
+    reserved: u32,
+    /// Of an XDP link, the index of its interface, in whatever network namespace; 0 if that is gone.
+    pub(super) interface: u32,
+    reserved_too: u32,
+}
+
+impl LinkInfo {
+    /// `BPF_LINK_TYPE_XDP`.
+    pub(super) const XDP: u32 = 6;
+}
+
+/// Asks what a link is.
+pub(super) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
+    #[repr(C)]
+    struct Attributes {
+        fd: u32,
+        length: u32,
+        info: *mut LinkInfo,
+    }
+    let mut info = LinkInfo::default();
+    let length = size_of::<LinkInfo>() as u32;
+    let mut attributes = Attributes { fd: link.as_raw_fd() as u32, length, info: &raw mut info };
+    // SAFETY: these are the command's attributes; the kernel writes at most `length` octets, and any
+    // octets are a `LinkInfo`.
+    unsafe { bpf(command::OBJ_GET_INFO_BY_FD, &mut attributes) }?;
+    Ok(info)
+}

@@ -1,0 +1,155 @@
+//! Reading the counters.
+//!
+//! They are per-CPU arrays. Ids are given out from 0 on, so what has to be read of an array are its
+//! elements up to the highest id that has been in use; many at once, as a system call for each would
+//! take most of the time.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use dproxy_common::{
+    abi::{BackendCounters, ListenerCounters},
+    reason::Reason,
+};
+
+use super::{CounterId, Counters, DatapathError, bpf};
+use crate::control::SnapshotNames;
+
+/// Elements read by one system call, at most.
+const BATCH: usize = 256;
+
+/// A per-CPU array whose elements are `WORDS` counters.
+#[derive(Debug)]
+struct PerCpu<const WORDS: usize> {
+    map: OwnedFd,
+    processors: usize,
+}
+
+impl<const WORDS: usize> PerCpu<WORDS> {
+    /// The first `count` elements, each added up over the processors.
+    fn sums(&self, count: usize) -> io::Result<Vec<[u64; WORDS]>> {
+        let mut sums = Vec::with_capacity(count);
+        let mut values = vec![0; count.min(BATCH) * self.processors * WORDS];
+        while sums.len() < count {
+            let wanted = (count - sums.len()).min(BATCH);
+            // SAFETY: an element has `WORDS` words for each processor, and `values` room for `BATCH` of
+            // them or for all.
+            let read =
+                unsafe { bpf::look_up_batch(self.map.as_fd(), sums.len() as u32, wanted, &mut values) }?;
+            if read == 0 {
+                break;
+            }
+            sums.extend(values.chunks_exact(self.processors * WORDS).take(read).map(add_up));
+        }
+        Ok(sums)
+    }
+
+    fn clear(&self, index: u32) -> io::Result<()> {
+        // SAFETY: as long as an element.
+        unsafe { bpf::update(self.map.as_fd(), index, &vec![0u64; self.processors * WORDS]) }
+    }
+}
+
+fn add_up<const WORDS: usize>(element: &[u64]) -> [u64; WORDS] {
+    let mut sum = [0u64; WORDS];
+    for processor in element.chunks_exact(WORDS) {
+        for (sum, counter) in sum.iter_mut().zip(processor) {
+            *sum = sum.wrapping_add(*counter);
+        }
+    }
+    sum
+}
+
+/// How many ids of each kind have been in use: the highest one, plus one.
+#[derive(Clone, Copy, Debug, Default)]
+struct InUse {
+    listeners: usize,
+    routes: usize,
+    pools: usize,
+    backends: usize,
+}
+
+/// The maps of counters.
+#[derive(Debug)]
+pub(super) struct CounterMaps {
+    received: PerCpu<1>,
+    reasons: PerCpu<1>,
+    overwritten: PerCpu<1>,
+    listeners: PerCpu<2>,
+    routes: PerCpu<1>,
+    pools: PerCpu<1>,
+    backends: PerCpu<8>,
+    in_use: InUse,
+}
+
+const _: () = assert!(size_of::<ListenerCounters>() == 2 * 8 && size_of::<BackendCounters>() == 8 * 8);
+
+impl CounterMaps {
+    /// Opens them, on a machine that may have so many processors; `map` finds one by its name.
+    pub(super) fn open(
+        processors: usize,
+        map: impl Fn(&str) -> Result<OwnedFd, DatapathError>,
+    ) -> Result<Self, DatapathError> {
+        Ok(Self {
+            received: PerCpu { map: map("RECEIVED")?, processors },
+            reasons: PerCpu { map: map("REASONS")?, processors },
+            overwritten: PerCpu { map: map("OVERWRITTEN")?, processors },
+            listeners: PerCpu { map: map("LISTENER_COUNTERS")?, processors },
+            routes: PerCpu { map: map("ROUTE_COUNTERS")?, processors },
+            pools: PerCpu { map: map("POOL_COUNTERS")?, processors },
+            backends: PerCpu { map: map("BACKEND_COUNTERS")?, processors },
+            in_use: InUse::default(),
+        })
+    }
+
+    /// The ids of a generation are in use from now on.
+    pub(super) fn use_ids(&mut self, names: &SnapshotNames) {
+        let InUse { listeners, routes, pools, backends } = &mut self.in_use;
+        let end = |last: Option<usize>| last.map_or(0, |last| last + 1);
+        *listeners = end(names.listeners.last_key_value().map(|(id, _)| usize::from(*id))).max(*listeners);
+        *routes = end(names.routes.last_key_value().map(|(id, _)| *id as usize)).max(*routes);
+        *pools = end(names.pools.last_key_value().map(|(id, _)| usize::from(*id))).max(*pools);
+        *backends = end(names.backends.last_key_value().map(|(id, _)| usize::from(*id))).max(*backends);
+    }
+
+    /// Reads all counters of ids that have been in use.
+    pub(super) fn read(&self) -> Result<Counters, DatapathError> {
+        let counters = || -> io::Result<Counters> {
+            Ok(Counters {
+                received: singles(self.received.sums(1)?).into_iter().sum(),
+                reasons: singles(self.reasons.sums(Reason::COUNT)?),
+                slots_overwritten: singles(self.overwritten.sums(1)?).into_iter().sum(),
+                listeners: self.listeners.sums(self.in_use.listeners)?.into_iter().map(listener).collect(),
+                routes: singles(self.routes.sums(self.in_use.routes)?),
+                pools: singles(self.pools.sums(self.in_use.pools)?),
+                backends: self.backends.sums(self.in_use.backends)?.into_iter().map(backend).collect(),
+            })
+        };
+        counters()
+            .map_err(|error| DatapathError(format!("cannot read the counters: {error}; restart dproxy")))
+    }
+
+    /// Sets the counters of an id to zero.
+    pub(super) fn clear(&self, counter: CounterId) -> Result<(), DatapathError> {
+        let cleared = match counter {
+            CounterId::Listener(id) => self.listeners.clear(u32::from(id)),
+            CounterId::Route(id) => self.routes.clear(id),
+            CounterId::Pool(id) => self.pools.clear(u32::from(id)),
+            CounterId::Backend(id) => self.backends.clear(u32::from(id)),
+        };
+        cleared.map_err(|error| DatapathError(format!("cannot clear the counters of {counter:?}: {error}")))
+    }
+}
+
+fn singles(sums: Vec<[u64; 1]>) -> Vec<u64> {
+    sums.into_iter().map(|[sum]| sum).collect()
+}
+
+fn listener([queries, responses]: [u64; 2]) -> ListenerCounters {
+    ListenerCounters { queries, responses }
+}
+
+fn backend(words: [u64; 8]) -> BackendCounters {
+    let [queries, replies, noerror, nxdomain, servfail, refused, other, reserved] = words;
+    BackendCounters { queries, replies, noerror, nxdomain, servfail, refused, other, reserved }
+}

@@ -1,0 +1,196 @@
+//! The fast path in the kernel.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use aya::{Ebpf, maps::Map};
+use dproxy_common::{
+    abi::{BackendLive, Cursor, NatSettings, NextHop, Settings, Slot},
+    explain::Explain,
+};
+
+use super::{
+    Attachment, CounterId, Counters, Datapath, DatapathError,
+    ask::{self, Run},
+    attach::{self, Place},
+    bpf,
+    counters::CounterMaps,
+    grace::GracePeriod,
+    load::{self, incomplete},
+    maps::Maps,
+    pins::Pins,
+    table::Table,
+    verify::verify,
+};
+use crate::{
+    config::{PortRange, XdpMode},
+    control::{Capacity, Snapshot, SnapshotNames},
+};
+
+/// What is fixed while the program is loaded.
+#[derive(Clone, Debug)]
+pub struct KernelOptions {
+    /// Sizes of the tables.
+    pub capacity: Capacity,
+    /// Source ports of forwarded queries.
+    pub nat_ports: PortRange,
+    /// Interfaces to serve.
+    pub interfaces: Vec<String>,
+    /// How to attach to them.
+    pub mode: XdpMode,
+    /// Folder for pins, in a BPF file system.
+    pub bpffs: PathBuf,
+}
+
+/// The loaded program and its maps. When it is dropped, the program is detached; when the process is
+/// killed, it goes on.
+#[derive(Debug)]
+pub struct Kernel {
+    // Fields are dropped in this order: first of all, packets stop coming.
+    places: Vec<Place>,
+    pins: Pins,
+    mode: XdpMode,
+    pub(super) maps: Maps,
+    slots: Table<Slot>,
+    pub(super) counters: CounterMaps,
+    pub(super) grace: GracePeriod,
+    capacity: Capacity,
+    pub(super) settings: Settings,
+    pub(super) ebpf: Ebpf,
+}
+
+impl Kernel {
+    /// Loads the program and claims the interfaces. No packet comes to it before [`Datapath::attach`].
+    pub fn load(options: &KernelOptions) -> Result<Self, DatapathError> {
+        // First of all what is most often missing, and soonest found out: rights, a BPF file system, the
+        // interfaces.
+        let grace = GracePeriod::new()?;
+        let pins = Pins::open(&options.bpffs)?;
+        let places =
+            options.interfaces.iter().map(|name| Place::claim(name, &pins)).collect::<Result<_, _>>()?;
+        let (ebpf, settings) = load::load(options)?;
+        let processors = aya::util::nr_cpus()
+            .map_err(|(file, error)| DatapathError(format!("cannot read {file}: {error}; mount /sys")))?;
+        seed_cursors(&ebpf, processors)?;
+        let capacity = options.capacity;
+        let slots = Table::map(map(&ebpf, "SLOTS")?, 1 << capacity.slot_bits)
+            .map_err(|error| DatapathError(format!("cannot map the slots into memory: {error}")))?;
+        Ok(Self {
+            places,
+            pins,
+            mode: options.mode,
+            maps: Maps::open(&capacity, |name| map(&ebpf, name))?,
+            slots,
+            counters: CounterMaps::open(processors, |name| own(map(&ebpf, name)?))?,
+            grace,
+            capacity,
+            settings,
+            ebpf,
+        })
+    }
+
+    /// Runs the program on a frame as if the interface of this index had received it, or the loopback
+    /// interface, if it is 0; `repeat` times, each on what the one before has made of the frame. Unlike
+    /// [`Datapath::explain`], this counts, and takes slots.
+    pub fn run(&self, frame: &[u8], interface: u32, repeat: u32) -> Result<Run, DatapathError> {
+        ask::run(load::program(&self.ebpf)?, frame, interface, repeat)
+    }
+
+    /// How queries in flight are numbered.
+    pub fn nat(&self) -> NatSettings {
+        self.settings.nat
+    }
+
+    /// Reads a slot of the ring; packets may be changing it meanwhile.
+    pub fn slot(&self, index: u32) -> Option<Slot> {
+        self.slots.read(index)
+    }
+
+    /// Instructions that the verifier has looked at to accept the program, if the kernel tells (since
+    /// Linux 5.16).
+    pub fn verified_instructions(&self) -> Option<u32> {
+        load::program(&self.ebpf).ok()?.info().ok()?.verified_instruction_count()
+    }
+}
+
+impl Datapath for Kernel {
+    fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+
+    fn introduce(&mut self, names: &SnapshotNames) -> Result<(), DatapathError> {
+        self.maps.introduce(names)
+    }
+
+    fn publish(&mut self, snapshot: &Snapshot) -> Result<(), DatapathError> {
+        let (number, active) = (snapshot.generation.number, self.maps.active());
+        if number != active + 1 {
+            return Err(DatapathError(format!(
+                "generation {number} cannot follow generation {active}, which is in force; restart dproxy"
+            )));
+        }
+        self.maps.introduce(&snapshot.names)?;
+        self.maps.fill(snapshot)?;
+        verify(&snapshot.names, number, |frame| self.explain(frame, number))?;
+        self.counters.use_ids(&snapshot.names);
+        self.maps.activate(number);
+        self.grace.wait();
+        Ok(())
+    }
+
+    fn set_next_hop(&mut self, index: u32, hop: &NextHop) -> Result<(), DatapathError> {
+        self.maps.set_next_hop(index, hop)
+    }
+
+    fn set_live(&mut self, backend: u16, live: BackendLive) -> Result<(), DatapathError> {
+        self.maps.set_live(backend, live)
+    }
+
+    fn explain(&self, frame: &[u8], generation: u64) -> Result<Explain, DatapathError> {
+        let question = Explain::question(self.settings.explain_key, generation);
+        ask::explain(load::program(&self.ebpf)?, question, frame)
+    }
+
+    fn counters(&self) -> Result<Counters, DatapathError> {
+        self.counters.read()
+    }
+
+    fn clear(&mut self, counter: CounterId) -> Result<(), DatapathError> {
+        self.counters.clear(counter)
+    }
+
+    fn attach(&mut self) -> Result<(), DatapathError> {
+        let program = load::program(&self.ebpf)?;
+        let program = program.fd().map_err(|_| incomplete())?;
+        attach::attach(&mut self.places, program.as_fd(), self.mode, &self.pins)
+    }
+
+    fn attachments(&self) -> Vec<Attachment> {
+        self.places.iter().map(Place::attachment).collect()
+    }
+}
+
+/// A map of the object.
+pub(super) fn map<'a>(ebpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>, DatapathError> {
+    match ebpf.map(name) {
+        Some(Map::Array(map) | Map::PerCpuArray(map)) => Ok(map.fd().as_fd()),
+        _ => Err(incomplete()),
+    }
+}
+
+fn own(fd: BorrowedFd<'_>) -> Result<OwnedFd, DatapathError> {
+    fd.try_clone_to_owned()
+        .map_err(|error| DatapathError(format!("cannot duplicate a file descriptor: {error}")))
+}
+
+/// Gives every processor's generator a state of its own, which must not be 0.
+fn seed_cursors(ebpf: &Ebpf, processors: usize) -> Result<(), DatapathError> {
+    let mut cursors = Vec::with_capacity(processors);
+    for _ in 0..processors {
+        let [random] = load::random()?;
+        cursors.push(Cursor { random: random | 1, next: 0 });
+    }
+    // SAFETY: an element is a `Cursor` for each processor.
+    unsafe { bpf::update(map(ebpf, "CURSORS")?, 0, &cursors) }
+        .map_err(|error| DatapathError(format!("cannot seed the random numbers: {error}")))
+}

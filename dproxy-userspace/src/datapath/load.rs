@@ -1,0 +1,120 @@
+//! From the object to a loaded program with maps of the right sizes.
+
+use std::error::Error;
+use std::io;
+use std::iter;
+
+use aya::{
+    Ebpf, EbpfLoader, Pod,
+    programs::{ProgramError, Xdp},
+    util::KernelVersion,
+};
+use dproxy_common::abi::{ABI_VERSION, NatSettings, Settings, TokenKeys};
+
+use super::{DatapathError, KernelOptions, NEEDS_ROOT, PROGRAM, maps};
+
+/// The compiled program, as the build script leaves it.
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dproxy"));
+
+/// The oldest kernel whose `BPF_PROG_TEST_RUN` takes metadata for XDP, which explaining needs.
+const OLDEST: KernelVersion = KernelVersion::new(5, 15, 0);
+
+/// [`Settings`] as the loader takes them.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Global(Settings);
+
+// SAFETY: `Settings` is an `Entry`: integers, without padding.
+unsafe impl Pod for Global {}
+
+/// Creates the maps and loads the program.
+pub(super) fn load(options: &KernelOptions) -> Result<(Ebpf, Settings), DatapathError> {
+    if let Ok(running) = KernelVersion::current()
+        && running < OLDEST
+    {
+        return Err(DatapathError(format!("this is Linux {running}; dproxy needs {OLDEST} or newer")));
+    }
+    let settings = settings(options)?;
+    let global = Global(settings);
+    let mut loader = EbpfLoader::new();
+    loader.override_global("SETTINGS", &global, true);
+    for (map, entries) in maps::sizes(&options.capacity) {
+        loader.map_max_entries(map, entries);
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(|error| explain_object(&error))?;
+    program_mut(&mut ebpf)?.load().map_err(|error| explain_program(&error))?;
+    Ok((ebpf, settings))
+}
+
+fn settings(options: &KernelOptions) -> Result<Settings, DatapathError> {
+    let [explain_key, first, second] = random()?;
+    let token_keys = TokenKeys::from_random([first as u32, (first >> 32) as u32, second as u32]);
+    let KernelOptions { capacity, nat_ports, .. } = options;
+    Ok(Settings {
+        explain_key,
+        nat: NatSettings {
+            token_keys,
+            slot_bits: capacity.slot_bits,
+            port_first: u32::from(nat_ports.first()),
+            port_bits: u32::from(nat_ports.bits()),
+        },
+        route_buckets: capacity.route_buckets,
+        routes: capacity.routes,
+        long_names: capacity.long_names,
+        pools: capacity.pools,
+        candidate_lines: capacity.candidate_lines,
+        abi_version: ABI_VERSION,
+    })
+}
+
+/// Random words from the kernel.
+pub(super) fn random<const N: usize>() -> Result<[u64; N], DatapathError> {
+    let mut words = [0; N];
+    let octets = size_of_val(&words);
+    // SAFETY: the kernel writes at most so many octets, and any octets are integers.
+    match unsafe { libc::getrandom(words.as_mut_ptr().cast(), octets, 0) } {
+        // Up to 256 octets come whole, or not at all (getrandom(2)).
+        read if read as usize == octets => Ok(words),
+        _ => Err(DatapathError(format!("cannot get random numbers: {}", io::Error::last_os_error()))),
+    }
+}
+
+/// The program of an object that [`load`] has loaded.
+pub(super) fn program(ebpf: &Ebpf) -> Result<&Xdp, DatapathError> {
+    ebpf.program(PROGRAM).and_then(|program| program.try_into().ok()).ok_or_else(incomplete)
+}
+
+fn program_mut(ebpf: &mut Ebpf) -> Result<&mut Xdp, DatapathError> {
+    ebpf.program_mut(PROGRAM).and_then(|program| program.try_into().ok()).ok_or_else(incomplete)
+}
+
+/// The object and this code were not built together.
+pub(super) fn incomplete() -> DatapathError {
+    DatapathError("this dproxy was built with another eBPF object than its own; build it again".to_owned())
+}
+
+fn explain_object(error: &(dyn Error + 'static)) -> DatapathError {
+    let chain: Vec<_> = iter::successors(Some(error), |&error| error.source()).collect();
+    let number = chain.iter().find_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error());
+    let text = chain.iter().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    DatapathError(match number {
+        Some(libc::EPERM) => NEEDS_ROOT.to_owned(),
+        Some(libc::ENOMEM | libc::E2BIG) => {
+            format!("no memory for the tables ({text}); lower fast_path.slots or fast_path.routes")
+        }
+        _ => format!("cannot create the tables: {text}"),
+    })
+}
+
+fn explain_program(error: &ProgramError) -> DatapathError {
+    let ProgramError::LoadError { io_error, verifier_log } = error else { return explain_object(error) };
+    if io_error.raw_os_error() == Some(libc::EPERM) {
+        return DatapathError(NEEDS_ROOT.to_owned());
+    }
+    let log = verifier_log.to_string();
+    let reason = log.lines().rev().find(|line| !line.is_empty() && !line.starts_with("processed "));
+    DatapathError(format!(
+        "this kernel does not accept the program ({io_error}: {}); please report this with the output of `uname -r`",
+        reason.unwrap_or("no reason given")
+    ))
+}

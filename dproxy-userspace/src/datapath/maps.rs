@@ -1,0 +1,149 @@
+//! The maps that userspace writes, and how a generation gets into them.
+
+use std::io;
+use std::mem::offset_of;
+use std::os::fd::BorrowedFd;
+use std::slice;
+use std::sync::atomic::Ordering;
+
+use dproxy_common::{
+    abi::{
+        Backend, BackendLive, CandidateLine, DESTINATION_SLOTS, Destination, Generation, Listener, LongName,
+        NextHop, Pool, Route, RouteBucket,
+    },
+    tables::Half,
+    wire::{Address, Be16},
+};
+
+use super::{
+    DatapathError,
+    table::{Halved, Table},
+};
+use crate::control::{Capacity, Snapshot, SnapshotNames};
+
+/// How many entries the maps have whose size userspace decides: name and number.
+pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 13] {
+    [
+        ("ROUTE_BUCKETS", 2 * capacity.route_buckets),
+        ("ROUTES", 2 * capacity.routes),
+        ("LONG_NAMES", 2 * capacity.long_names),
+        ("POOLS", 2 * capacity.pools),
+        ("CANDIDATES", 2 * capacity.candidate_lines),
+        ("BACKENDS", capacity.backend_ids),
+        ("NEXT_HOPS", capacity.next_hops),
+        ("LISTENERS", capacity.listener_ids),
+        ("SLOTS", 1 << capacity.slot_bits),
+        ("LISTENER_COUNTERS", capacity.listener_ids),
+        ("ROUTE_COUNTERS", capacity.route_ids),
+        // As many as `control::Ids` gives out.
+        ("POOL_COUNTERS", capacity.pools.saturating_mul(2).min(u32::from(u16::MAX))),
+        ("BACKEND_COUNTERS", capacity.backend_ids),
+    ]
+}
+
+/// The maps that control writes and the packet path reads.
+#[derive(Debug)]
+pub(super) struct Maps {
+    active: Table<u64>,
+    generations: Halved<Generation>,
+    destinations: Halved<Destination>,
+    buckets: Halved<RouteBucket>,
+    routes: Halved<Route>,
+    long_names: Halved<LongName>,
+    pools: Halved<Pool>,
+    candidates: Halved<CandidateLine>,
+    backends: Table<Backend>,
+    next_hops: Table<NextHop>,
+    listeners: Table<Listener>,
+}
+
+impl Maps {
+    /// Maps them; `map` finds one by its name.
+    pub(super) fn open<'a>(
+        capacity: &Capacity,
+        map: impl Fn(&str) -> Result<BorrowedFd<'a>, DatapathError>,
+    ) -> Result<Self, DatapathError> {
+        let failed = |error: io::Error| DatapathError(format!("cannot map a BPF map into memory: {error}"));
+        Ok(Self {
+            active: Table::map(map("ACTIVE")?, 1).map_err(failed)?,
+            generations: Halved::map(map("GENERATIONS")?, 1).map_err(failed)?,
+            destinations: Halved::map(map("DESTINATIONS")?, DESTINATION_SLOTS).map_err(failed)?,
+            buckets: Halved::map(map("ROUTE_BUCKETS")?, capacity.route_buckets).map_err(failed)?,
+            routes: Halved::map(map("ROUTES")?, capacity.routes).map_err(failed)?,
+            long_names: Halved::map(map("LONG_NAMES")?, capacity.long_names).map_err(failed)?,
+            pools: Halved::map(map("POOLS")?, capacity.pools).map_err(failed)?,
+            candidates: Halved::map(map("CANDIDATES")?, capacity.candidate_lines).map_err(failed)?,
+            backends: Table::map(map("BACKENDS")?, capacity.backend_ids).map_err(failed)?,
+            next_hops: Table::map(map("NEXT_HOPS")?, capacity.next_hops).map_err(failed)?,
+            listeners: Table::map(map("LISTENERS")?, capacity.listener_ids).map_err(failed)?,
+        })
+    }
+
+    /// The number of the generation in force; 0 before the first.
+    pub(super) fn active(&self) -> u64 {
+        self.active.word(0, 0).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    /// Puts the generation of this number in force. What has been written before is seen by whoever sees
+    /// the number.
+    pub(super) fn activate(&mut self, number: u64) {
+        if let Some(word) = self.active.word(0, 0) {
+            word.store(number, Ordering::Release);
+        }
+    }
+
+    /// Writes a generation into the half that its number stands for.
+    pub(super) fn fill(&mut self, snapshot: &Snapshot) -> Result<(), DatapathError> {
+        let Snapshot { generation, destinations, buckets, routes, long_names, pools, candidates, names: _ } =
+            snapshot;
+        let half = Half::of_generation(generation.number);
+        self.generations.fill(half, slice::from_ref(generation), "generations")?;
+        self.destinations.fill(half, destinations, "destinations")?;
+        self.buckets.fill(half, buckets, "route buckets")?;
+        self.routes.fill(half, routes, "routes")?;
+        self.long_names.fill(half, long_names, "names of more than 40 octets")?;
+        self.pools.fill(half, pools, "pools")?;
+        self.candidates.fill(half, candidates, "lines of candidates")
+    }
+
+    /// Writes the backends and listeners that are not there yet under their ids. The live word of those
+    /// that are stays as it is; others begin unresolved.
+    pub(super) fn introduce(&mut self, names: &SnapshotNames) -> Result<(), DatapathError> {
+        for (&id, address) in &names.backends {
+            let (address, port) = (Address::from(address.ip()), Be16::new(address.port()));
+            let known = self.backends.read(u32::from(id)).ok_or_else(|| no_such("backend", id))?;
+            if (known.address, known.port) != (address, port) {
+                self.set_live(id, BackendLive::UNRESOLVED)?;
+                let backend = Backend { address, port, ..Backend::default() };
+                self.backends.write(u32::from(id), &[backend]).ok_or_else(|| no_such("backend", id))?;
+            }
+        }
+        for (&id, address) in &names.listeners {
+            let listener = Listener {
+                address: Address::from(address.ip()),
+                port: Be16::new(address.port()),
+                ..Listener::default()
+            };
+            if !self.listeners.holds(u32::from(id), &[listener]) {
+                self.listeners.write(u32::from(id), &[listener]).ok_or_else(|| no_such("listener", id))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a backend's live word.
+    pub(super) fn set_live(&self, id: u16, live: BackendLive) -> Result<(), DatapathError> {
+        let word = self.backends.word(u32::from(id), offset_of!(Backend, live));
+        word.ok_or_else(|| no_such("backend", id))?.store(live.0, Ordering::Release);
+        Ok(())
+    }
+
+    /// Writes a next hop.
+    pub(super) fn set_next_hop(&mut self, index: u32, hop: &NextHop) -> Result<(), DatapathError> {
+        self.next_hops.write(index, slice::from_ref(hop)).ok_or_else(|| no_such("next hop", index))
+    }
+}
+
+fn no_such(what: &str, id: impl std::fmt::Display) -> DatapathError {
+    DatapathError(format!("the tables have no {what} {id}; restart dproxy to make room"))
+}

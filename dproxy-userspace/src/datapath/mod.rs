@@ -1,0 +1,130 @@
+//! The fast path as the control plane sees it: something that takes generations and counts packets.
+//!
+//! [`Kernel`] is the real one. Nobody else imports aya.
+
+mod ask;
+mod attach;
+mod bpf;
+mod counters;
+mod grace;
+mod interface;
+mod kernel;
+mod load;
+mod lock;
+mod maps;
+mod pins;
+mod question;
+mod table;
+mod verify;
+
+pub use ask::Run;
+pub use kernel::{Kernel, KernelOptions};
+pub use question::query_frame;
+
+use dproxy_common::{
+    abi::{BackendCounters, BackendLive, ListenerCounters, NextHop},
+    explain::Explain,
+};
+
+use crate::{
+    config::XdpMode,
+    control::{Capacity, Snapshot, SnapshotNames},
+};
+
+/// The XDP program's name.
+const PROGRAM: &str = "dproxy";
+
+const NEEDS_ROOT: &str = "dproxy may not load programs into the kernel; run it as root, or give it the \
+                          capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
+
+/// The fast path.
+pub trait Datapath: Send {
+    /// How much its tables hold.
+    fn capacity(&self) -> Capacity;
+
+    /// Writes backends and listeners under their ids, so that [`Datapath::set_live`] can say how to reach a
+    /// new backend before the first packet is sent there. What is there already stays as it is, live word
+    /// included; a new backend begins unresolved.
+    fn introduce(&mut self, names: &SnapshotNames) -> Result<(), DatapathError>;
+
+    /// Puts a generation in force: introduces whom it names, fills the idle half, checks it, flips, and
+    /// waits until no packet can see the generation before. On an error, that one stays in force. The
+    /// first generation has number 1, each further one that of its predecessor plus one.
+    fn publish(&mut self, snapshot: &Snapshot) -> Result<(), DatapathError>;
+
+    /// Writes a next hop to which no live word refers.
+    fn set_next_hop(&mut self, index: u32, hop: &NextHop) -> Result<(), DatapathError>;
+
+    /// Sets a backend's live word, at once and whole.
+    fn set_live(&mut self, backend: u16, live: BackendLive) -> Result<(), DatapathError>;
+
+    /// Asks the loaded program what it would do with a frame, in generation `generation` or, if 0, in the
+    /// one in force. Changes nothing.
+    fn explain(&self, frame: &[u8], generation: u64) -> Result<Explain, DatapathError>;
+
+    /// Reads the counters of all ids that have been in use.
+    fn counters(&self) -> Result<Counters, DatapathError>;
+
+    /// Sets counters to zero, because their id is about to mean somebody else.
+    fn clear(&mut self, counter: CounterId) -> Result<(), DatapathError>;
+
+    /// Lets packets in, once there is a generation in force: until then, the program of a killed process
+    /// goes on where there is one.
+    fn attach(&mut self) -> Result<(), DatapathError>;
+
+    /// Where it is, or is to be, attached.
+    fn attachments(&self) -> Vec<Attachment>;
+}
+
+/// An interface of the fast path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its name.
+    pub interface: String,
+    /// Its index.
+    pub index: u32,
+    /// Native or generic; auto as long as nothing is attached.
+    pub mode: XdpMode,
+    /// Why it is generic although auto was asked for.
+    pub fallback: Option<String>,
+}
+
+/// A counter that belongs to an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CounterId {
+    /// Of a listener.
+    Listener(u16),
+    /// Of a route.
+    Route(u32),
+    /// Of a pool.
+    Pool(u16),
+    /// Of a backend.
+    Backend(u16),
+}
+
+/// All counters, added up over the processors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets that came in.
+    pub received: u64,
+    /// Packets by reason, in the order of `Reason::ALL`.
+    pub reasons: Vec<u64>,
+    /// Slots taken while their query still waited.
+    pub slots_overwritten: u64,
+    /// By listener id.
+    pub listeners: Vec<ListenerCounters>,
+    /// Queries by route id.
+    pub routes: Vec<u64>,
+    /// Queries by pool id.
+    pub pools: Vec<u64>,
+    /// By backend id.
+    pub backends: Vec<BackendCounters>,
+}
+
+/// Why the fast path could not do what it was told. The text says what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DatapathError(pub String);
+
+#[cfg(test)]
+mod tests;

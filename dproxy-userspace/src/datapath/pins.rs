@@ -1,0 +1,136 @@
+//! Where links outlive the process: a folder in a BPF file system.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+
+use super::{
+    DatapathError,
+    bpf::{self, LinkInfo},
+};
+
+/// The pinned links: `<bpffs>/links/<network namespace>-<interface index>`.
+///
+/// By index, not by name: a link stays with its interface when that is renamed, and a name may have a
+/// dot, which a BPF file system does not take. The namespace's number keeps interfaces with one index
+/// apart. There is no ABI version in it: a link can be handed to a program of any version.
+#[derive(Debug)]
+pub(super) struct Pins {
+    folder: PathBuf,
+    namespace: u64,
+    /// Was there no folder `bpffs` before?
+    made_all: bool,
+}
+
+impl Pins {
+    /// Makes the folder below `bpffs`.
+    pub(super) fn open(bpffs: &Path) -> Result<Self, DatapathError> {
+        check_mounted(bpffs)?;
+        let namespace = fs::metadata("/proc/thread-self/ns/net")
+            .map_err(|error| {
+                DatapathError(format!("cannot read /proc/thread-self/ns/net: {error}; mount /proc"))
+            })?
+            .ino();
+        let pins = Self { folder: bpffs.join("links"), namespace, made_all: !bpffs.exists() };
+        pins.make_folder()?;
+        Ok(pins)
+    }
+
+    fn make_folder(&self) -> Result<(), DatapathError> {
+        fs::create_dir_all(&self.folder).map_err(|error| {
+            DatapathError(format!(
+                "cannot make the folder {}: {error}; control.bpffs must name a folder that dproxy may write \
+                 to, without a dot in its name",
+                self.folder.display()
+            ))
+        })
+    }
+
+    /// Pins the link of an interface, if it is not.
+    pub(super) fn pin(&self, link: BorrowedFd<'_>, interface: u32) -> Result<(), DatapathError> {
+        // Another dproxy that has ended may have removed it.
+        self.make_folder()?;
+        match bpf::pin(link, &self.path(interface)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                let path = self.path(interface);
+                Err(DatapathError(format!("cannot pin a link at {}: {error}", path.display())))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the link of an interface is pinned.
+    pub(super) fn path(&self, interface: u32) -> PathBuf {
+        self.folder.join(format!("{}-{interface}", self.namespace))
+    }
+
+    /// The interfaces of this namespace for which there is a pin.
+    pub(super) fn interfaces(&self) -> impl Iterator<Item = u32> {
+        let namespace = self.namespace.to_string();
+        self.all().filter_map(move |path| {
+            let (of, index) = path.file_name()?.to_str()?.split_once('-')?;
+            if of == namespace { index.parse().ok() } else { None }
+        })
+    }
+
+    /// Removes the pins, of any namespace, whose interface is gone.
+    pub(super) fn remove_dead(&self) {
+        let is_dead = |path: &PathBuf| pinned(path).is_some_and(|(_, info)| info.interface == 0);
+        self.all().filter(is_dead).for_each(|path| remove(&path));
+    }
+
+    fn all(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path())
+    }
+}
+
+impl Drop for Pins {
+    /// Leaves no empty folders of its own behind.
+    fn drop(&mut self) {
+        let is_empty = fs::remove_dir(&self.folder).is_ok();
+        if let Some(bpffs) = self.folder.parent().filter(|_| is_empty && self.made_all) {
+            // It may hold what is not dproxy's.
+            let _ = fs::remove_dir(bpffs);
+        }
+    }
+}
+
+/// The link pinned at a path, and what it is.
+pub(super) fn pinned(path: &Path) -> Option<(OwnedFd, LinkInfo)> {
+    let link = bpf::open_pin(path).ok()?;
+    let info = bpf::link_info(link.as_fd()).ok()?;
+    (info.kind == LinkInfo::XDP).then_some((link, info))
+}
+
+/// Removes a pin, if it is there.
+pub(super) fn remove(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!("cannot remove {}: {error}", path.display());
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// The folder itself may be still to be made, so its nearest existing parent tells.
+fn check_mounted(bpffs: &Path) -> Result<(), DatapathError> {
+    let existing = bpffs.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    match statfs(existing) {
+        Ok(found) if found.filesystem_type() == BPF_FS_MAGIC => Ok(()),
+        Ok(_) => Err(DatapathError(format!(
+            "{} is not in a BPF file system; mount one with `mount -t bpf bpf /sys/fs/bpf`, or let \
+             control.bpffs name a folder in another one",
+            bpffs.display()
+        ))),
+        Err(error) => Err(DatapathError(format!("cannot look at {}: {error}", existing.display()))),
+    }
+}

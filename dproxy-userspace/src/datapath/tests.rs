@@ -1,0 +1,97 @@
+//! The fast path in the kernel, for real: as root, in namespaces that end with the test.
+
+mod attach;
+mod counters;
+mod explain;
+mod publish;
+mod stream;
+mod takeover;
+mod world;
+
+use std::collections::BTreeSet;
+
+use dproxy_common::{abi::NextHop, wire::Mac};
+
+use super::*;
+use crate::control::{Ids, compile};
+use world::World;
+
+/// Where [`control`] thinks it sends from.
+const SOURCE: &str = "192.0.2.1";
+
+/// A kernel with small tables.
+fn options(interfaces: &[&str], mode: XdpMode) -> KernelOptions {
+    KernelOptions {
+        capacity: Capacity::for_routes(1024, 10),
+        nat_ports: crate::config::PortRange::default(),
+        interfaces: interfaces.iter().map(ToString::to_string).collect(),
+        mode,
+        bpffs: world::BPFFS.into(),
+    }
+}
+
+/// Makes generations of configurations, one after the other.
+struct Compiler {
+    ids: Ids,
+    capacity: Capacity,
+    number: u64,
+}
+
+impl Compiler {
+    fn new(capacity: Capacity) -> Self {
+        Self { ids: Ids::new(&capacity), capacity, number: 0 }
+    }
+
+    /// The next generation, from what follows `[listen]`'s first lines.
+    fn compile(&mut self, rest: &str) -> Snapshot {
+        let listen =
+            format!("[listen]\ninterfaces = [\"v0\"]\naddresses = [\"{SOURCE}\", \"[2001:db8::53]:5353\"]\n");
+        let config = crate::config::Config::parse(&format!("{listen}{rest}"), "test").unwrap();
+        let sources = BTreeSet::from([SOURCE.parse().unwrap()]);
+        self.number += 1;
+        compile(&config, &sources, &mut self.ids, self.number, &self.capacity).unwrap()
+    }
+}
+
+/// One backend behind one route, an answer, and the default.
+const SIMPLE: &str = r#"
+[pools]
+one = { backends = ["192.0.2.10"] }
+two = { backends = ["192.0.2.20", "192.0.2.21:5300"] }
+[routes]
+"example.org" = "one"
+"=www.example.org" = "two"
+"*.example.org" = "two"
+"blocked.example" = { answer = "nxdomain" }
+"#;
+
+/// Somewhere that frames can be sent to.
+fn next_hop() -> NextHop {
+    NextHop {
+        source: SOURCE.parse::<std::net::IpAddr>().unwrap().into(),
+        interface: 1,
+        destination_mac: Mac::from_octets([2, 0, 0, 0, 0, 9]),
+        source_mac: Mac::from_octets([2, 0, 0, 0, 0, 1]),
+        ..NextHop::default()
+    }
+}
+
+/// A loaded kernel, attached to nothing, with [`SIMPLE`] in force and all its backends reachable.
+fn simple() -> (Kernel, Compiler, Snapshot) {
+    let mut kernel = Kernel::load(&options(&[], XdpMode::Auto)).unwrap();
+    let mut compiler = Compiler::new(kernel.capacity());
+    let snapshot = compiler.compile(SIMPLE);
+    kernel.publish(&snapshot).unwrap();
+    kernel.set_next_hop(0, &next_hop()).unwrap();
+    for &id in snapshot.names.backends.keys() {
+        kernel.set_live(id, BackendLive::reachable(0)).unwrap();
+    }
+    (kernel, compiler, snapshot)
+}
+
+/// The frame of a query for a name, from a client somewhere.
+fn query(name: &str) -> Vec<u8> {
+    let name: crate::config::Name = name.parse().unwrap();
+    query_frame("198.51.100.7:4711".parse().unwrap(), format!("{SOURCE}:53").parse().unwrap(), name.wire(), 1)
+        .unwrap()
+}
