@@ -113,7 +113,8 @@ fn compile_pools(
         names.pools.insert(id, name.clone());
         let members = members(pool, ids, names)?;
         let table = maglev::table(&members);
-        let weighty: Vec<u16> = members.iter().filter(|member| member.weight > 0).map(|member| member.id).collect();
+        let weighty: Vec<u16> =
+            members.iter().filter(|member| member.weight > 0).map(|member| member.id).collect();
         let entry = abi::Pool {
             first_line: lines.len() as u32,
             candidates: table.len() as u32,
@@ -124,7 +125,12 @@ fn compile_pools(
         pools.push(entry);
         lines.extend([table, weighty].iter().flat_map(|ids| ids.chunks(CANDIDATES_PER_LINE)).map(line));
     }
-    fits("lines of candidates", lines.len(), capacity.candidate_lines, "use fewer pools, backends or different weights")?;
+    fits(
+        "lines of candidates",
+        lines.len(),
+        capacity.candidate_lines,
+        "use fewer pools, backends or different weights",
+    )?;
     Ok((pools, lines))
 }
 
@@ -172,7 +178,9 @@ fn name_routes<'a>(
         names.routes.insert(route, pattern.clone());
         let target = match target {
             // `check` has made sure that the pool exists.
-            Target::Pool(name) => pool_index.get(name.as_str()).map_or(abi::Target::NONE, |&index| abi::Target::pool(index)),
+            Target::Pool(name) => {
+                pool_index.get(name.as_str()).map_or(abi::Target::NONE, |&index| abi::Target::pool(index))
+            }
             Target::Answer(answer) => abi::Target::answer(kernel_answer(*answer)),
         };
         add(&mut named, pattern, RouteTarget { route, target, reserved: 0 });

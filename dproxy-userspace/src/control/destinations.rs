@@ -37,7 +37,8 @@ fn entries(listeners: &BTreeMap<u16, SocketAddr>, sources: &BTreeSet<IpAddr>) ->
         kind: Destination::LISTENER,
         reserved: 0,
     };
-    let address = |(address, kind)| Destination { address: Address::from(address), kind, ..Destination::default() };
+    let address =
+        |(address, kind)| Destination { address: Address::from(address), kind, ..Destination::default() };
     listeners.iter().map(listener).chain(addresses.into_iter().map(address)).collect()
 }
 

@@ -2,8 +2,8 @@
 
 use dproxy_common::{
     abi::{
-        BUCKET_SLOTS, INLINE_NAME_WORDS, LONG_NAME_WORDS, LongName, MAX_DEPTHS, NAME_POWERS, Route, RouteBucket,
-        RouteTarget,
+        BUCKET_SLOTS, INLINE_NAME_WORDS, LONG_NAME_WORDS, LongName, MAX_DEPTHS, NAME_POWERS, Route,
+        RouteBucket, RouteTarget,
     },
     name::{fold_octet, hash_octet},
     route::{BUCKETS_PROBED, IndexKey},
@@ -116,9 +116,9 @@ fn index(named: &[NamedRoute<'_>], base: u64) -> Option<Vec<RouteBucket>> {
     let keys: Vec<IndexKey> =
         named.iter().map(|route| IndexKey::of_hash(hash(route.name.wire(), base))).collect();
     for (route, key) in keys.iter().enumerate() {
-        let slot = (0..BUCKETS_PROBED)
-            .map(|step| (key.bucket.wrapping_add(step) & mask) as usize)
-            .find_map(|bucket| buckets[bucket].0.iter().position(|slot| *slot == 0).map(|slot| (bucket, slot)));
+        let slot = (0..BUCKETS_PROBED).map(|step| (key.bucket.wrapping_add(step) & mask) as usize).find_map(
+            |bucket| buckets[bucket].0.iter().position(|slot| *slot == 0).map(|slot| (bucket, slot)),
+        );
         let (bucket, slot) = slot?;
         buckets[bucket].0[slot] = u64::from(key.tag) << 32 | (route as u64 + 1);
     }
@@ -148,12 +148,21 @@ mod tests {
     fn flush_right_puts_the_last_octet_on_top() {
         assert_eq!(flush_right::<2>(b"\x01a\x02bc"), [0, u64::from_le_bytes(*b"\0\0\0\x01a\x02bc")]);
         let words = flush_right::<2>(b"\x04abcd\x04efgh");
-        assert_eq!(words[1], u64::from_le_bytes(*b"cd\x04efgh".first_chunk::<7>().map(|c| {
-            let mut w = [0; 8];
-            w[0] = b'b';
-            w[1..].copy_from_slice(c);
-            w
-        }).as_ref().unwrap()));
+        assert_eq!(
+            words[1],
+            u64::from_le_bytes(
+                *b"cd\x04efgh"
+                    .first_chunk::<7>()
+                    .map(|c| {
+                        let mut w = [0; 8];
+                        w[0] = b'b';
+                        w[1..].copy_from_slice(c);
+                        w
+                    })
+                    .as_ref()
+                    .unwrap()
+            )
+        );
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use dproxy_common::{
     abi::{
-        Backend, CandidateLine, Destination, Generation, Listener, LongName, NatSettings, NextHop, Pool, Route,
-        RouteBucket,
+        Backend, CandidateLine, Destination, Generation, Listener, LongName, NatSettings, NextHop, Pool,
+        Route, RouteBucket,
     },
     tables::{Half, Tables},
 };

@@ -1,0 +1,150 @@
+//! What the API answers when it does not do what it was asked.
+
+use std::fmt;
+
+use axum::Json;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Refusal;
+
+/// Why a request was refused or failed. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub struct ApiError {
+    /// The HTTP status, once more.
+    pub status: u16,
+    /// What kind of error it is.
+    pub code: Code,
+    /// What is wrong.
+    #[serde(flatten)]
+    pub detail: Detail,
+    /// What else is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<Detail>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detail {
+    /// A sentence for people, with the offending value.
+    pub message: String,
+    /// What of the request or of the configuration it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// What would have been accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<String>,
+}
+
+/// Kinds of errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// 400: the request cannot be understood.
+    Malformed,
+    /// 404: there is no such thing.
+    NotFound,
+    /// 405: there is such a thing, but this cannot be done to it.
+    MethodNotAllowed,
+    /// 409: it is there already.
+    Exists,
+    /// 409: something else needs it.
+    InUse,
+    /// 413: the request is too large.
+    TooLarge,
+    /// 422: the configuration would not be valid any more.
+    Invalid,
+    /// 422: the tables of the fast path have no room for it.
+    NoRoom,
+    /// 503: the fast path refused, or the daemon is about to end.
+    Unavailable,
+    /// A kind that a newer daemon knows.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Code {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Exists | Self::InUse => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Invalid | Self::NoRoom => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl ApiError {
+    /// An error of a kind.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        let detail = Detail { message: message.into(), place: None, allowed: None };
+        Self { status: code.status().as_u16(), code, detail, more: Vec::new() }
+    }
+
+    /// With what would have been accepted.
+    pub fn allowed(mut self, allowed: impl Into<String>) -> Self {
+        self.detail.allowed = Some(allowed.into());
+        self
+    }
+
+    /// With what it is about.
+    pub fn place(mut self, place: impl Into<String>) -> Self {
+        self.detail.place = Some(place.into());
+        self
+    }
+
+    /// A value that cannot be understood, and of which part of the request.
+    pub fn refused(place: &str, refusal: impl Into<Refusal>) -> Self {
+        let Refusal { what, allowed } = refusal.into();
+        Self::new(Code::Malformed, what).place(place).allowed(allowed)
+    }
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.allowed {
+            Some(allowed) => write!(f, "\n    allowed: {allowed}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.detail)?;
+        self.more.iter().try_for_each(|detail| write!(f, "\n{detail}"))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.code.status(), Json(self)).into_response()
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(Code::Malformed, rejection.body_text()).place("path")
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(Code::Malformed, rejection.body_text()).place("query")
+    }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
+        let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        let code = if too_large { Code::TooLarge } else { Code::Malformed };
+        Self::new(code, rejection.body_text()).place("body")
+    }
+}

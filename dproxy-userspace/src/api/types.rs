@@ -1,0 +1,16 @@
+//! What goes over the socket, as JSON. Field names are stable; new ones may be added.
+//!
+//! Names and patterns are in presentation format with escapes (RFC 1035 §5.1), so that whatever clients
+//! and operators put into them, they hold printable ASCII only.
+
+mod decisions;
+mod edits;
+mod state;
+mod stats;
+
+pub use decisions::{Explanation, NameRoutes};
+pub use edits::{Edited, NewBackend, NewPool, NewRoute, NewTarget, NewWeight};
+pub use state::{
+    Backend, Backends, Interface, NextHop, Pool, PoolBackend, Pools, Route, Routes, Status, Target,
+};
+pub use stats::{BackendStats, ListenerStats, PoolStats, RouteStats, Stats};

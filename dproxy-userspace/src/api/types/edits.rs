@@ -1,0 +1,73 @@
+//! Edits, and what they are answered with.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer to an edit. It is in the datapath.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edited {
+    /// The generation in force, the edit included.
+    pub generation: u64,
+    /// False if everything was as wanted before.
+    pub changed: bool,
+}
+
+/// `POST /v1/routes`: `{"pattern": …, "pool": …}` or `{"pattern": …, "answer": …}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRoute {
+    /// What it matches.
+    pub pattern: String,
+    /// The pool that it leads to; this or `answer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// The answer that it leads to; this or `pool`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+}
+
+/// `PUT /v1/routes/{pattern}`: `{"pool": …}` or `{"answer": …}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewTarget {
+    /// The pool that the route leads to; this or `answer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// The answer that the route leads to; this or `pool`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+}
+
+/// `POST /v1/pools`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPool {
+    /// Its name.
+    pub name: String,
+    /// Default: `maglev`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// For `maglev` only; default: `qname`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// Its backends, at least one.
+    pub backends: Vec<NewBackend>,
+}
+
+/// `POST /v1/pools/{pool}/backends`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewBackend {
+    /// Where it listens; port 53 if there is none.
+    pub address: String,
+    /// Default: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u16>,
+}
+
+/// `PATCH /v1/pools/{pool}/backends/{address}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewWeight {
+    /// 0 (none) to 1000.
+    pub weight: u16,
+}

@@ -1,0 +1,84 @@
+//! Counters.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Route;
+
+/// `GET /v1/stats`: all counters since the program was loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// The generation in force.
+    pub generation: u64,
+    /// When they were read: milliseconds since the daemon started, for rates.
+    pub uptime_milliseconds: u64,
+    /// Packets that the fast path saw.
+    pub received: u64,
+    /// Packets by verdict: `pass`, `forward`, `answer`, `drop`, `abort`.
+    pub verdicts: BTreeMap<String, u64>,
+    /// Packets by reason's label; they add up to `received`.
+    pub reasons: BTreeMap<String, u64>,
+    /// Queries whose slot was needed for another before the reply came.
+    pub slots_overwritten: u64,
+    /// By listener.
+    pub listeners: Vec<ListenerStats>,
+    /// By route.
+    pub routes: Vec<RouteStats>,
+    /// By pool.
+    pub pools: Vec<PoolStats>,
+    /// By backend; one that is in several pools counts once.
+    pub backends: Vec<BackendStats>,
+}
+
+/// Counters of a listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerStats {
+    /// The listener.
+    pub address: SocketAddr,
+    /// Queries forwarded or answered.
+    pub queries: u64,
+    /// Responses sent to clients.
+    pub responses: u64,
+}
+
+/// Counter of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteStats {
+    /// The route.
+    #[serde(flatten)]
+    pub route: Route,
+    /// Queries that it applied to.
+    pub queries: u64,
+}
+
+/// Counter of a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolStats {
+    /// The pool's name.
+    pub name: String,
+    /// Queries that it was chosen for.
+    pub queries: u64,
+}
+
+/// Counters of a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendStats {
+    /// The backend.
+    pub address: SocketAddr,
+    /// Queries forwarded to it.
+    pub queries: u64,
+    /// Its replies that were forwarded.
+    pub replies: u64,
+    /// Replies by response code: NOERROR.
+    pub noerror: u64,
+    /// NXDOMAIN.
+    pub nxdomain: u64,
+    /// SERVFAIL.
+    pub servfail: u64,
+    /// REFUSED.
+    pub refused: u64,
+    /// Any other code.
+    pub other: u64,
+}

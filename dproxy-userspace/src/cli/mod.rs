@@ -1,0 +1,87 @@
+//! The command line: `dproxy <verb>`.
+
+mod args;
+mod local;
+mod log;
+mod remote;
+mod show;
+mod style;
+mod table;
+mod watch;
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::api::ClientError;
+use crate::config::ConfigError;
+use crate::control::CompileError;
+use crate::daemon::RunError;
+use args::{Arguments, Command};
+
+/// Does what the command line says. Exit status: 0 done, 1 refused or failed, 2 usage.
+pub fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nobody left to tell if this fails.
+            let _ = writeln!(io::stderr(), "{}", error.message());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("cannot print: {0}")]
+    Output(#[source] io::Error),
+    #[error("cannot start: {0}")]
+    Start(#[source] io::Error),
+}
+
+impl Failure {
+    /// What to print. Problems of a file stand at the front of the line with their place, as editors
+    /// expect them.
+    fn message(&self) -> String {
+        let text = style::printable_lines(&self.to_string());
+        match self {
+            Self::Config(_) | Self::Run(RunError::Config(_)) => text,
+            Self::Compile(_) | Self::Run(_) | Self::Client(_) | Self::Output(_) | Self::Start(_) => {
+                format!("dproxy: {text}")
+            }
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { socket, command } = arguments;
+    match command {
+        Command::Run(run) => local::run(&run, socket.as_deref()),
+        Command::Check(file) => local::check(&file.config),
+        Command::Remote(command) => remote::run(command, socket),
+    }
+}
+
+/// Prints lines to standard output. Nobody has to read all of them.
+fn print(lines: &[String]) -> Result<(), Failure> {
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    print_text(&text)
+}
+
+fn print_text(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

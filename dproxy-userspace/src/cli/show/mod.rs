@@ -1,0 +1,91 @@
+//! What the API answers, for people.
+
+mod explain;
+mod pools;
+mod routes;
+mod stats;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub(super) use explain::explanation;
+pub(super) use pools::{backends, pool, pools};
+pub(super) use routes::{name_routes, routes};
+pub(super) use stats::StatsView;
+pub(super) use status::status;
+
+use super::style::{Paint, Style, printable};
+use super::table::{Cell, grouped};
+use crate::api::{Backend, Pool, Route, Target};
+use crate::config::counted;
+
+/// Lines with a label in front of each.
+struct Sheet {
+    lines: Vec<String>,
+    style: Style,
+}
+
+/// Where the text behind a label begins.
+const INDENT: usize = 15;
+
+impl Sheet {
+    fn new(style: Style) -> Self {
+        Self { lines: Vec::new(), style }
+    }
+
+    /// Adds a line.
+    fn line(&mut self, label: &str, text: impl ToString) {
+        self.painted(label, &text.to_string(), Paint::Plain);
+    }
+
+    /// Adds a line in a colour.
+    fn painted(&mut self, label: &str, text: &str, paint: Paint) {
+        let blanks = " ".repeat(INDENT.saturating_sub(label.len()));
+        let label = self.style.paint(Paint::Heading, label);
+        self.lines.push(format!("{label}{blanks}{}", self.style.paint(paint, &printable(text))));
+    }
+
+    /// Adds what comes from elsewhere, behind an empty line.
+    fn append(&mut self, lines: Vec<String>) {
+        self.lines.push(String::new());
+        self.lines.extend(lines);
+    }
+}
+
+/// Where a route leads: `pool cryo`, `answer nxdomain`.
+fn target(target: &Target) -> String {
+    match target {
+        Target::Pool(name) => format!("pool {name}"),
+        Target::Answer(answer) => format!("answer {answer}"),
+    }
+}
+
+/// What would apply without the route that does.
+fn alternatives(also_matching: &[Route]) -> Option<String> {
+    let (first, rest) = also_matching.split_first()?;
+    let leads = |route: &Route| format!("{} to {}", route.pattern, target(&route.target));
+    let rest = rest.iter().map(|route| format!(", then {}", leads(route)));
+    Some(format!("without it: {}{}", leads(first), rest.collect::<String>()))
+}
+
+/// How a pool chooses: `maglev by qname`, `random`.
+fn policy(pool: &Pool) -> String {
+    match &pool.hash {
+        Some(hash) => format!("{} by {hash}", pool.policy),
+        None => pool.policy.clone(),
+    }
+}
+
+/// Whether a backend is reachable: `by eth1`, `no: …`.
+fn reachable(backend: &Backend) -> Cell {
+    match (&backend.next_hop, &backend.why) {
+        (Some(hop), _) => Cell::painted(format!("by {}", hop.interface), Paint::Good),
+        (None, Some(why)) => Cell::painted(format!("no: {why}"), Paint::Bad),
+        (None, None) => Cell::painted("no", Paint::Bad),
+    }
+}
+
+/// A rate: `0.5`, `1,234`.
+fn per_second(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.1}") } else { grouped(rate.round() as u64) }
+}

@@ -1,0 +1,80 @@
+use super::{Sheet, counted, policy, reachable};
+use crate::api::{Backends, Pool, Pools};
+use crate::cli::style::{Paint, Style};
+use crate::cli::table::{Align, Cell, Table};
+
+/// `dproxy pool list`.
+pub(in crate::cli) fn pools(pools: &Pools, style: Style) -> Vec<String> {
+    let mut table = Table::new(&[
+        ("POOL", Align::Left),
+        ("POLICY", Align::Left),
+        ("BACKENDS", Align::Right),
+        ("REACHABLE", Align::Right),
+        ("ROUTES", Align::Right),
+    ]);
+    for pool in &pools.pools {
+        let reachable = pool.backends.iter().filter(|backend| backend.reachable).count();
+        let paint = if reachable == pool.backends.len() { Paint::Good } else { Paint::Bad };
+        table.row([
+            (&pool.name).into(),
+            policy(pool).into(),
+            pool.backends.len().into(),
+            Cell::painted(reachable, paint),
+            pool.routes.into(),
+        ]);
+    }
+    if table.is_empty() { vec!["There are no pools.".to_owned()] } else { table.lines(style) }
+}
+
+/// `dproxy pool show`.
+pub(in crate::cli) fn pool(pool: &Pool, style: Style) -> Vec<String> {
+    let mut sheet = Sheet::new(style);
+    sheet.line("pool", &pool.name);
+    sheet.line("policy", policy(pool));
+    sheet.line("used by", counted(pool.routes, "route"));
+    sheet.append(members(pool).lines(style));
+    sheet.lines
+}
+
+/// The backends of one pool.
+pub(super) fn members(pool: &Pool) -> Table {
+    let mut table = Table::new(&[
+        ("BACKEND", Align::Left),
+        ("WEIGHT", Align::Right),
+        ("SHARE", Align::Right),
+        ("REACHABLE", Align::Left),
+        ("NEXT HOP", Align::Left),
+        ("SOURCE", Align::Left),
+    ]);
+    let sum: u32 = pool.backends.iter().map(|backend| u32::from(backend.weight)).sum();
+    for backend in &pool.backends {
+        let share = f64::from(backend.weight) * 100.0 / f64::from(sum.max(1));
+        let hop = backend.next_hop.as_ref();
+        let vlans =
+            hop.map_or(String::new(), |hop| hop.vlans.iter().map(|id| format!(" VLAN {id}")).collect());
+        table.row([
+            backend.address.into(),
+            backend.weight.into(),
+            format!("{share:.0} %").into(),
+            reachable(backend),
+            hop.map_or(String::new(), |hop| format!("{}{vlans}", hop.mac)).into(),
+            hop.map_or(String::new(), |hop| hop.source.to_string()).into(),
+        ]);
+    }
+    table
+}
+
+/// `dproxy backend list`.
+pub(in crate::cli) fn backends(backends: &Backends, style: Style) -> Vec<String> {
+    let mut table = Table::new(&[
+        ("POOL", Align::Left),
+        ("BACKEND", Align::Left),
+        ("WEIGHT", Align::Right),
+        ("REACHABLE", Align::Left),
+    ]);
+    for member in &backends.backends {
+        let backend = &member.backend;
+        table.row([(&member.pool).into(), backend.address.into(), backend.weight.into(), reachable(backend)]);
+    }
+    if table.is_empty() { vec!["There are no backends.".to_owned()] } else { table.lines(style) }
+}

@@ -1,0 +1,151 @@
+use std::collections::BTreeMap;
+
+use dproxy_common::reason::Reason;
+
+use super::{per_second, target};
+use crate::api::Stats;
+use crate::cli::style::{Paint, Style};
+use crate::cli::table::{Align, Cell, Table, grouped};
+use crate::daemon::verdict;
+
+/// How `dproxy stats` shows counters.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct StatsView {
+    /// Are reasons shown that no packet had?
+    pub(in crate::cli) all: bool,
+    /// Lines that there is room for, if there is a limit.
+    pub(in crate::cli) height: Option<usize>,
+    pub(in crate::cli) style: Style,
+}
+
+impl StatsView {
+    /// The counters `now`, and how fast they grew since `before`.
+    pub(in crate::cli) fn lines(self, now: &Stats, before: Option<&Stats>) -> Vec<String> {
+        let received = grouped(now.received);
+        let mut lines = vec![format!("generation {}, {received} packets received", now.generation)];
+        let before = before.map(|before| {
+            let milliseconds = now.uptime_milliseconds.saturating_sub(before.uptime_milliseconds);
+            (sections(before, true), milliseconds.max(1) as f64 / 1000.0)
+        });
+        for (index, section) in sections(now, self.all).iter().enumerate() {
+            if section.counters().is_empty() {
+                continue;
+            }
+            // An empty line, a heading, and a line about the rest.
+            let room = self.height.map_or(usize::MAX, |height| height.saturating_sub(lines.len() + 3));
+            if room == 0 {
+                break;
+            }
+            lines.push(String::new());
+            let before = before.as_ref().map(|(sections, seconds)| (&sections[index], *seconds));
+            let mut table = section.table(before);
+            let more = table.truncate(room);
+            lines.extend(table.lines(self.style));
+            if more > 0 {
+                lines.push(self.style.paint(Paint::Warning, &format!("… and {more} more lines")));
+            }
+        }
+        lines
+    }
+}
+
+/// Counters of one kind: by key, one row each, and their sums.
+struct Section {
+    keys: &'static [&'static str],
+    counts: &'static [&'static str],
+    rows: Vec<Row>,
+}
+
+/// Keys and counts.
+type Row = (Vec<String>, Vec<u64>);
+
+fn sections(stats: &Stats, all: bool) -> [Section; 5] {
+    let listeners = stats
+        .listeners
+        .iter()
+        .map(|listener| (vec![listener.address.to_string()], vec![listener.queries, listener.responses]));
+    let pools = stats.pools.iter().map(|pool| (vec![pool.name.clone()], vec![pool.queries]));
+    let backends = stats.backends.iter().map(|backend| {
+        let codes = [backend.noerror, backend.nxdomain, backend.servfail, backend.refused, backend.other];
+        let counts = [backend.queries, backend.replies].into_iter().chain(codes);
+        (vec![backend.address.to_string()], counts.collect())
+    });
+    let mut routes: Vec<_> = stats
+        .routes
+        .iter()
+        .map(|route| (vec![route.route.pattern.clone(), target(&route.route.target)], vec![route.queries]))
+        .collect();
+    // The busiest first.
+    routes.sort_by(|(_, a), (_, b)| b.cmp(a));
+    [
+        Section::new(&["REASON", "VERDICT"], &["PACKETS"], reasons(stats, all)),
+        Section::new(&["LISTENER"], &["QUERIES", "RESPONSES"], listeners.collect()),
+        Section::new(&["POOL"], &["QUERIES"], pools.collect()),
+        Section::new(
+            &["BACKEND"],
+            &["QUERIES", "REPLIES", "NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "OTHER"],
+            backends.collect(),
+        ),
+        Section::new(&["ROUTE", "LEADS TO"], &["QUERIES"], routes),
+    ]
+}
+
+/// In the order of the reasons, and behind them those that only a newer daemon knows.
+fn reasons(stats: &Stats, all: bool) -> Vec<Row> {
+    let known = Reason::ALL.map(|reason| (reason.label(), verdict(reason.verdict())));
+    let is_known = |label: &str| known.iter().any(|(known, _)| *known == label);
+    let newer = stats.reasons.keys().map(String::as_str).filter(|label| !is_known(label));
+    known
+        .into_iter()
+        .chain(newer.map(|label| (label, "")))
+        .map(|(label, verdict)| (label, verdict, stats.reasons.get(label).copied().unwrap_or_default()))
+        .filter(|(_, _, packets)| all || *packets > 0)
+        .map(|(label, verdict, packets)| (vec![label.to_owned(), verdict.to_owned()], vec![packets]))
+        .collect()
+}
+
+impl Section {
+    fn new(keys: &'static [&'static str], counts: &'static [&'static str], mut rows: Vec<Row>) -> Self {
+        let sum = |column: usize| rows.iter().map(|(_, counts)| counts[column]).sum();
+        let sums = (0..counts.len()).map(sum).collect();
+        let mut label = vec![String::new(); keys.len()];
+        // With a blank, it is nobody's name.
+        label[0] = "in total".to_owned();
+        rows.push((label, sums));
+        Self { keys, counts, rows }
+    }
+
+    /// The rows that are worth to be shown: the sums only if there is something to add up.
+    fn counters(&self) -> &[Row] {
+        if self.rows.len() > 2 { &self.rows } else { &self.rows[..self.rows.len() - 1] }
+    }
+
+    /// As a table; with rates, if it is known what was so many seconds before.
+    fn table(&self, before: Option<(&Self, f64)>) -> Table {
+        let mut columns: Vec<(&'static str, Align)> =
+            self.keys.iter().map(|key| (*key, Align::Left)).collect();
+        columns.extend(self.counts.iter().map(|count| (*count, Align::Right)));
+        if before.is_some() {
+            columns.insert(self.keys.len() + 1, ("A SECOND", Align::Right));
+        }
+        let earlier: BTreeMap<_, _> = before
+            .iter()
+            .flat_map(|(section, _)| &section.rows)
+            .map(|(keys, counts)| (keys, counts))
+            .collect();
+        let mut table = Table::new(&columns);
+        for (keys, counts) in self.counters() {
+            let mut cells: Vec<Cell> = keys.iter().map(Cell::from).collect();
+            cells.extend(counts.iter().map(|count| Cell::from(grouped(*count))));
+            if let Some((_, seconds)) = before {
+                let then = earlier.get(keys).map_or(0, |counts| counts[0]);
+                cells.insert(
+                    keys.len() + 1,
+                    per_second(counts[0].saturating_sub(then) as f64 / seconds).into(),
+                );
+            }
+            table.row(cells);
+        }
+        table
+    }
+}

@@ -1,0 +1,88 @@
+use super::{Sheet, counted, per_second, policy, reachable};
+use crate::api::Status;
+use crate::cli::style::{Paint, Style};
+use crate::cli::table::{Align, Cell, Table};
+
+/// `dproxy status`.
+pub(in crate::cli) fn status(status: &Status, style: Style) -> Vec<String> {
+    let mut sheet = Sheet::new(style);
+    let since = format!("up {} since {}", duration(status.uptime_seconds), status.since);
+    sheet.line("dproxy", format!("{}, process {}, {since}", status.version, status.process));
+    sheet.line("configuration", configuration(status));
+    let (generation, routes) = (status.generation, counted(status.routes, "route"));
+    sheet.line("generation", format!("{generation}, {routes}, {}", counted(status.pools.len(), "pool")));
+    let listeners: Vec<String> = status.listeners.iter().map(ToString::to_string).collect();
+    sheet.line("listeners", listeners.join(", "));
+    let modes = status.interfaces.iter().map(|interface| format!("{} {}", interface.name, interface.mode));
+    sheet.line("interfaces", modes.collect::<Vec<_>>().join(", "));
+    if let Some(rate) = status.queries_per_second {
+        sheet.line("queries", format!("{} a second", per_second(rate)));
+    }
+    for warning in &status.warnings {
+        sheet.painted("warning", warning, Paint::Warning);
+    }
+    if !status.pools.is_empty() {
+        sheet.append(pools(status).lines(style));
+    }
+    sheet.lines
+}
+
+fn configuration(status: &Status) -> String {
+    match status.live_edits {
+        0 => status.config.clone(),
+        1 => format!("{} and 1 live edit, which a restart loses", status.config),
+        edits => format!("{} and {edits} live edits, which a restart loses", status.config),
+    }
+}
+
+fn pools(status: &Status) -> Table {
+    let mut table = Table::new(&[
+        ("POOL", Align::Left),
+        ("POLICY", Align::Left),
+        ("BACKEND", Align::Left),
+        ("WEIGHT", Align::Right),
+        ("REACHABLE", Align::Left),
+    ]);
+    for pool in &status.pools {
+        for (index, backend) in pool.backends.iter().enumerate() {
+            let (name, policy) =
+                if index == 0 { (pool.name.as_str(), policy(pool)) } else { ("", String::new()) };
+            let cells: [Cell; 5] = [
+                name.into(),
+                policy.into(),
+                backend.address.into(),
+                backend.weight.into(),
+                reachable(backend),
+            ];
+            table.row(cells);
+        }
+    }
+    table
+}
+
+/// The two largest units of a time: `3 h 12 min`.
+fn duration(seconds: u64) -> String {
+    let units = [(86400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let first = units.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(3);
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (unit, name) in units.iter().skip(first).take(2) {
+        parts.push(format!("{} {name}", rest / unit));
+        rest %= unit;
+    }
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (seconds, text) in
+            [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (11_520, "3 h 12 min"), (90_000, "1 d 1 h")]
+        {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Puts everything together and takes edits.
+//!
+//! One task, the [`Engine`], owns the configuration in force, the datapath and what the network last
+//! said; everybody else asks it through a [`Handle`]. So edits come one after the other, and an edit that
+//! is answered is in the datapath.
+
+mod counters;
+mod edit;
+mod engine;
+mod explain;
+mod handle;
+mod live;
+mod matching;
+mod network;
+mod notify;
+mod ports;
+mod rate;
+mod record_type;
+mod run;
+mod sources;
+mod time;
+mod view;
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
+
+pub use edit::{Edit, EditError};
+pub use engine::{Engine, Requests};
+pub use explain::Question;
+pub(crate) use explain::{EXAMPLE_PORT, verdict};
+pub use handle::{Handle, Stopped};
+pub use network::Network;
+pub use record_type::RecordType;
+pub use run::{RunError, capacity, run};

@@ -1,0 +1,31 @@
+//! The network as the engine sees it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::network::{NetworkError, Observer, Resolution};
+
+/// What the engine wants to know of the network.
+pub trait Network {
+    /// Waits until something may have changed.
+    fn changed(&mut self) -> LocalBoxFuture<'_, ()>;
+
+    /// How each address is reached by a fast path on these interfaces. To be called every few seconds,
+    /// because it also looks after neighbours.
+    fn resolve<'n>(&'n self, addresses: &'n [IpAddr], interfaces: &'n [u32]) -> Resolving<'n>;
+}
+
+/// Resolutions to come.
+pub type Resolving<'n> = LocalBoxFuture<'n, Result<BTreeMap<IpAddr, Resolution>, NetworkError>>;
+
+impl Network for Observer {
+    fn changed(&mut self) -> LocalBoxFuture<'_, ()> {
+        Box::pin(self.changed())
+    }
+
+    fn resolve<'n>(&'n self, addresses: &'n [IpAddr], interfaces: &'n [u32]) -> Resolving<'n> {
+        Box::pin(self.resolve(addresses, interfaces))
+    }
+}

@@ -1,0 +1,135 @@
+//! `dproxy run`, from the file to the end.
+
+use std::io;
+use std::path::{self, Path};
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::edit::EditError;
+use super::notify::notify;
+use super::{Engine, ports};
+use crate::api::{Socket, SocketError, serve};
+use crate::config::{Config, ConfigError, XdpMode, counted};
+use crate::control::Capacity;
+use crate::datapath::{Attachment, DatapathError, Kernel, KernelOptions};
+use crate::network::{NetworkError, Observer};
+
+/// How long the first query may wait for backends to be found.
+const FIRST_NEIGHBOURS: Duration = Duration::from_secs(1);
+/// How long requests under way may take at the end.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
+
+/// Why the daemon did not start, or ended. The text says what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each is what it wraps")]
+pub enum RunError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error(transparent)]
+    Datapath(#[from] DatapathError),
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    #[error(transparent)]
+    Begin(#[from] EditError),
+    #[error("cannot serve the control socket: {0}")]
+    Serve(#[source] io::Error),
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[source] io::Error),
+}
+
+/// Runs the daemon until SIGINT or SIGTERM.
+pub async fn run(config_file: &Path, socket: Option<&Path>) -> Result<(), RunError> {
+    let config = Config::load(config_file)?;
+    // First of all, so that a second daemon does not even look at the interfaces.
+    let socket = Socket::claim(socket.unwrap_or(&config.control.socket))?;
+    let signals = Signals::listen().map_err(RunError::Signals)?;
+    let mut engine = engine(config, config_file).await?;
+    engine.begin()?;
+    for attachment in engine.attachments() {
+        log_attachment(&attachment);
+    }
+
+    let (handle, requests) = engine.handle();
+    let listener = socket.listener().map_err(RunError::Serve)?;
+    let (end, ended) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, handle, async {
+        // Sent or dropped: in both cases it is the end.
+        let _ = ended.await;
+    }));
+    info!("ready; controlled through {}", socket.path().display());
+    notify("READY=1");
+
+    engine.run(requests, signals.any()).await;
+    notify("STOPPING=1");
+    drop(end);
+    // If that takes too long, somebody dawdles.
+    if let Ok(Ok(served)) = timeout(LAST_REQUESTS, server).await {
+        served.map_err(RunError::Serve)?;
+    }
+    info!("ended");
+    Ok(())
+}
+
+/// Loads the program, and finds the backends.
+async fn engine(config: Config, config_file: &Path) -> Result<Engine, RunError> {
+    let kernel = Kernel::load(&KernelOptions {
+        capacity: capacity(&config),
+        nat_ports: config.fast_path.nat_ports,
+        interfaces: config.listen.interfaces.clone(),
+        mode: config.listen.xdp,
+        bpffs: config.control.bpffs.clone(),
+    })?;
+    let warnings: Vec<String> = ports::warning(config.fast_path.nat_ports).into_iter().collect();
+    for warning in &warnings {
+        warn!("{warning}");
+    }
+    let backends = counted(config.pools.values().map(|pool| pool.backends.len()).sum(), "backend");
+    let (routes, pools) = (counted(config.routes.len(), "route"), counted(config.pools.len(), "pool"));
+    info!("{}: {routes}, {pools}, {backends}", config_file.display());
+
+    // The file is meant wherever somebody reads its path.
+    let origin = path::absolute(config_file).unwrap_or_else(|_| config_file.to_owned()).display().to_string();
+    let mut engine = Engine::new(config, origin, warnings, Box::new(kernel), Box::new(Observer::start()?));
+    engine.settle(FIRST_NEIGHBOURS).await?;
+    Ok(engine)
+}
+
+/// How large the tables are made for a configuration.
+pub fn capacity(config: &Config) -> Capacity {
+    Capacity::for_routes(config.fast_path.routes, config.fast_path.slots.trailing_zeros())
+}
+
+fn log_attachment(Attachment { interface, mode, fallback, .. }: &Attachment) {
+    match (mode, fallback) {
+        (XdpMode::Generic, Some(why)) => {
+            warn!("interface {interface}: GENERIC XDP, which is slower than native: {why}");
+        }
+        (XdpMode::Auto | XdpMode::Native | XdpMode::Generic, _) => info!("interface {interface}: {mode} XDP"),
+    }
+}
+
+/// What ends the daemon.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for one.
+    async fn any(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => info!("SIGINT: ending"),
+            _ = self.terminate.recv() => info!("SIGTERM: ending"),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+mod edits;
+mod explain;
+mod follow;
+mod in_force;

@@ -1,0 +1,119 @@
+//! What the datapath has after edits.
+
+use crate::api::{ApiError, Code, Edited};
+use crate::config::{Pool, Target, WeightedBackend};
+use crate::daemon::{Edit, fake};
+use crate::datapath::CounterId;
+
+fn route(pattern: &str, target: &str) -> Edit {
+    Edit::SetRoute { pattern: pattern.parse().unwrap(), target: Target::from_word(target) }
+}
+
+fn add_backend(pool: &str, address: &str) -> Edit {
+    let backend = WeightedBackend { address: address.parse().unwrap(), weight: 1 };
+    Edit::AddBackend { pool: pool.to_owned(), backend }
+}
+
+#[tokio::test]
+async fn the_first_generation_is_there_before_the_first_packet() {
+    let (engine, datapath, _) = fake::engine().await;
+    assert_eq!(datapath.generation(), 1);
+    let tables = datapath.tables();
+    assert!(tables.is_attached);
+    assert_eq!(tables.ways().len(), 4);
+    assert!(tables.ways().values().all(Option::is_some));
+    assert_eq!(tables.sources().len(), 2);
+    assert_eq!(engine.generation, 1);
+}
+
+#[tokio::test]
+async fn an_edit_that_is_answered_is_in_the_datapath() {
+    let (mut engine, datapath, _) = fake::engine().await;
+    let made = engine.edit(&route("new.example", "dice")).await.unwrap();
+    assert_eq!(made.edited, Edited { generation: 2, changed: true });
+    assert_eq!(datapath.generation(), 2);
+    let tables = datapath.tables();
+    let names = &tables.published.as_ref().unwrap().names;
+    assert!(names.routes.values().any(|pattern| pattern.to_string() == "new.example"));
+}
+
+#[tokio::test]
+async fn an_edit_that_changes_nothing_makes_no_generation() {
+    let (mut engine, datapath, _) = fake::engine().await;
+    let made = engine.edit(&route("cryo.network", "cryo")).await.unwrap();
+    assert_eq!(made.edited, Edited { generation: 1, changed: false });
+    assert_eq!(datapath.generation(), 1);
+}
+
+#[tokio::test]
+async fn what_breaks_a_rule_changes_nothing() {
+    let (mut engine, datapath, _) = fake::engine().await;
+    for (edit, code, message) in [
+        (
+            route("new.example", "resolverz"),
+            Code::Invalid,
+            "route \"new.example\" names pool \"resolverz\", which does not exist",
+        ),
+        (
+            add_backend("cryo", "192.0.2.53:53"),
+            Code::Invalid,
+            "backend 192.0.2.53:53 of pool \"cryo\" is a listener too, so that queries would go round in a loop",
+        ),
+        (
+            Edit::AddPool { name: "empty".to_owned(), pool: Pool::default() },
+            Code::Invalid,
+            "pool \"empty\" has no backend",
+        ),
+    ] {
+        let error: ApiError = engine.edit(&edit).await.unwrap_err().into();
+        assert_eq!((error.code, error.detail.message.as_str()), (code, message));
+        assert!(error.detail.place.is_some() && error.detail.allowed.is_some());
+    }
+    assert_eq!((datapath.generation(), engine.generation), (1, 1));
+    assert_eq!(engine.config, fake::config());
+}
+
+#[tokio::test]
+async fn what_the_datapath_refuses_changes_nothing() {
+    let (mut engine, datapath, _) = fake::engine().await;
+    datapath.tables().refusal = Some("no".to_owned());
+    let error: ApiError = engine.edit(&add_backend("cryo", "192.168.1.20:53")).await.unwrap_err().into();
+    assert_eq!((error.code, error.status, error.detail.message.as_str()), (Code::Unavailable, 503, "no"));
+    assert_eq!((datapath.generation(), engine.generation), (1, 1));
+    assert_eq!(engine.config, fake::config());
+
+    // The next one is made as if nothing had been.
+    let made = engine.edit(&add_backend("cryo", "192.168.1.21:53")).await.unwrap();
+    assert_eq!(made.edited.generation, 2);
+    assert!(datapath.tables().ways()[&"192.168.1.21:53".parse().unwrap()].is_some());
+}
+
+#[tokio::test]
+async fn counters_begin_at_zero_when_their_id_means_somebody_new() {
+    let (mut engine, datapath, _) = fake::engine().await;
+    datapath.tables().cleared.clear();
+    engine.edit(&route("new.example", "dice")).await.unwrap();
+    let [CounterId::Route(first)] = datapath.tables().cleared[..] else { panic!("one new route") };
+
+    datapath.tables().cleared.clear();
+    engine.edit(&Edit::RemoveRoute { pattern: "new.example".parse().unwrap() }).await.unwrap();
+    engine.edit(&route("cryo.network", "dice")).await.unwrap();
+    assert_eq!(datapath.tables().cleared, [], "nobody new");
+
+    engine.edit(&route("newer.example", "dice")).await.unwrap();
+    let [CounterId::Route(second)] = datapath.tables().cleared[..] else { panic!("one new route") };
+    assert_ne!(first, second, "an id rests before it is given out again");
+}
+
+#[tokio::test]
+async fn a_backend_in_two_pools_is_one_backend() {
+    let (mut engine, datapath, _) = fake::engine().await;
+    engine.edit(&add_backend("dice", "192.168.1.9:8053")).await.unwrap();
+    assert_eq!(datapath.tables().backends.len(), 4);
+    let addresses = |engine: &crate::daemon::Engine| {
+        let stats = engine.stats().unwrap();
+        stats.backends.iter().map(|backend| backend.address.to_string()).collect::<Vec<_>>()
+    };
+    let expected = ["192.168.1.9:8053", "192.168.1.10:53", "192.168.1.11:53", "[2001:db8:1::10]:53"];
+    assert_eq!(addresses(&engine), expected);
+}

@@ -1,0 +1,174 @@
+//! The engine's state, as the API shows it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use dproxy_common::abi::NextHop;
+
+use super::edit::EditError;
+use super::{Engine, counters, matching, time};
+use crate::api::{self, ApiError, NameRoutes, Pools, Routes, Status};
+use crate::config::{Name, Pattern, Place, Pool, Target, WeightedBackend, counted};
+use crate::network::Resolution;
+
+impl Engine {
+    /// Everything on one screen.
+    pub fn status(&self) -> Result<Status, ApiError> {
+        let queries = counters::queries(&self.datapath.counters()?);
+        let interfaces = self.datapath.attachments().into_iter().map(|attachment| api::Interface {
+            name: attachment.interface,
+            mode: attachment.mode.to_string(),
+            fallback: attachment.fallback,
+        });
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: std::process::id(),
+            since: time::rfc3339(self.life.since),
+            uptime_seconds: self.life.started.elapsed().as_secs(),
+            config: self.life.config_file.clone(),
+            live_edits: self.life.live_edits,
+            generation: self.generation,
+            interfaces: interfaces.collect(),
+            listeners: self.config.listen.addresses.clone(),
+            routes: self.config.routes.len(),
+            pools: self.pools().pools,
+            queries_per_second: self.life.queries.per_second(Instant::now(), queries),
+            warnings: self.warnings(),
+        })
+    }
+
+    /// All routes.
+    pub fn routes(&self) -> Routes {
+        let routes = self.config.routes.iter().map(|(pattern, target)| route_view(pattern, target));
+        Routes { generation: self.generation, routes: routes.collect() }
+    }
+
+    /// The route of a pattern.
+    pub fn route(&self, pattern: &Pattern) -> Result<api::Route, EditError> {
+        match self.config.routes.get(pattern) {
+            Some(target) => Ok(route_view(pattern, target)),
+            None => Err(EditError::NotThere(Place::Route(pattern.clone()))),
+        }
+    }
+
+    /// The routes that match a name.
+    pub fn name_routes(&self, name: &Name) -> NameRoutes {
+        let mut matching = matching::routes(&self.config, name);
+        let applied = matching.next();
+        let pool = match applied {
+            Some((_, Target::Pool(pool))) => self.pool(pool).ok(),
+            Some((_, Target::Answer(_))) | None => None,
+        };
+        NameRoutes {
+            generation: self.generation,
+            name: name.to_string(),
+            route: applied.map(|(pattern, target)| route_view(pattern, target)),
+            pool,
+            also_matching: matching.map(|(pattern, target)| route_view(pattern, target)).collect(),
+        }
+    }
+
+    /// All pools.
+    pub fn pools(&self) -> Pools {
+        let pools = self.config.pools.iter().map(|(name, pool)| self.pool_view(name, pool));
+        Pools { generation: self.generation, pools: pools.collect() }
+    }
+
+    /// The pool of a name.
+    pub fn pool(&self, name: &str) -> Result<api::Pool, EditError> {
+        Ok(self.pool_view(name, self.configured(name)?))
+    }
+
+    /// The backends of a pool, or of all.
+    pub fn backends(&self, pool: Option<&str>) -> Result<api::Backends, EditError> {
+        let members = |name: &str, pool: &Pool| {
+            let member =
+                |backend| api::PoolBackend { pool: name.to_owned(), backend: self.backend_view(backend) };
+            pool.backends.iter().map(member).collect::<Vec<_>>()
+        };
+        let backends = match pool {
+            Some(name) => members(name, self.configured(name)?),
+            None => self.config.pools.iter().flat_map(|(name, pool)| members(name, pool)).collect(),
+        };
+        Ok(api::Backends { generation: self.generation, backends })
+    }
+
+    /// A backend as a member of a pool.
+    pub(super) fn member(&self, pool: &str, address: SocketAddr) -> Option<api::Backend> {
+        let mut backends = self.config.pools.get(pool)?.backends.iter();
+        Some(self.backend_view(backends.find(|backend| backend.address == address)?))
+    }
+
+    fn configured(&self, pool: &str) -> Result<&Pool, EditError> {
+        self.config.pools.get(pool).ok_or_else(|| EditError::NotThere(Place::Pool(pool.to_owned())))
+    }
+
+    fn pool_view(&self, name: &str, pool: &Pool) -> api::Pool {
+        let leads_here = |target: &&Target| matches!(target, Target::Pool(pool) if pool == name);
+        api::Pool {
+            name: name.to_owned(),
+            policy: pool.policy.to_string(),
+            hash: pool.policy.hash().map(|hash| hash.to_string()),
+            backends: pool.backends.iter().map(|backend| self.backend_view(backend)).collect(),
+            routes: self.config.routes.values().filter(leads_here).count(),
+        }
+    }
+
+    fn backend_view(&self, backend: &WeightedBackend) -> api::Backend {
+        let WeightedBackend { address, weight } = *backend;
+        let (why, next_hop) = match self.resolutions.get(&address.ip()) {
+            Some(Resolution::Reachable(hop)) => (None, Some(self.next_hop_view(hop))),
+            Some(Resolution::Unreachable(why)) => (Some(why.to_string()), None),
+            None => (Some("the kernel has not been asked for the way yet".to_owned()), None),
+        };
+        api::Backend { address, weight, reachable: next_hop.is_some(), why, next_hop }
+    }
+
+    fn next_hop_view(&self, hop: &NextHop) -> api::NextHop {
+        let attachments = self.datapath.attachments();
+        let interface = attachments.into_iter().find(|attachment| attachment.index == hop.interface);
+        let tags = [(hop.tags.outer_tpid, hop.tags.outer_tci), (hop.tags.inner_tpid, hop.tags.inner_tci)];
+        let tagged = tags.into_iter().filter(|(tpid, _)| tpid.get() != 0);
+        api::NextHop {
+            interface: interface.map_or_else(|| hop.interface.to_string(), |found| found.interface),
+            mac: format!("{:?}", hop.destination_mac),
+            // The lower twelve bits (IEEE 802.1Q).
+            vlans: tagged.map(|(_, tci)| tci.get() & 0xfff).collect(),
+            source: hop.source.into(),
+        }
+    }
+
+    /// What an operator should know.
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.life.warnings.clone();
+        let mut fallen = BTreeMap::<String, Vec<String>>::new();
+        for attachment in self.datapath.attachments() {
+            if let Some(why) = attachment.fallback {
+                fallen.entry(why).or_default().push(attachment.interface);
+            }
+        }
+        for (why, interfaces) in fallen {
+            let interfaces = interfaces.join(", ");
+            warnings.push(format!("{interfaces}: generic XDP, which is slower than native: {why}"));
+        }
+        for pool in self.pools().pools {
+            let used = pool.backends.iter().filter(|backend| backend.weight > 0);
+            let unreachable = used.clone().filter(|backend| !backend.reachable).count();
+            if unreachable > 0 {
+                let all = counted(used.count(), "backend");
+                warnings.push(format!("pool {}: {unreachable} of {all} not reachable", pool.name));
+            }
+        }
+        warnings
+    }
+}
+
+/// A route, as the API shows it.
+pub(super) fn route_view(pattern: &Pattern, target: &Target) -> api::Route {
+    let target = match target {
+        Target::Pool(name) => api::Target::Pool(name.clone()),
+        Target::Answer(answer) => api::Target::Answer(answer.to_string()),
+    };
+    api::Route { pattern: pattern.to_string(), target }
+}

@@ -1,0 +1,17 @@
+//! The userspace half of dproxy.
+//!
+//! * [`config`]: what an operator may say.
+//! * [`control`]: pure; configuration and the state of the network in, tables out.
+//! * [`datapath`]: the loaded program and its maps. The only module that knows aya.
+//! * [`network`]: what the kernel's network stack says about routes, neighbours and interfaces.
+//! * [`daemon`]: puts these together and takes edits.
+//! * [`api`]: the daemon's HTTP interface and the client for it.
+//! * [`cli`]: the command line.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod datapath;
+pub mod network;

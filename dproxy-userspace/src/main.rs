@@ -1,0 +1,5 @@
+//! The binary `dproxy`.
+
+fn main() -> std::process::ExitCode {
+    dproxy_userspace::cli::main()
+}
