@@ -7,12 +7,11 @@
 
 use crate::{
     abi::{NatSettings, SlotWord, Subject},
-    answer::{AnswerPlan, FreshOpt},
     checksum::Sum,
     frame::{Frame, Network},
     headers, nat,
     packet::Packet,
-    plan::{Forward, Headers, Plan, SlotChange},
+    plan::{AnswerPlan, Forward, FreshOpt, Headers, Plan, SlotChange},
     reason::Reason,
     tables::State,
     verifier::forget,

@@ -22,6 +22,7 @@ pub mod frame;
 pub mod headers;
 #[cfg(not(target_arch = "bpf"))]
 pub mod host;
+pub mod message;
 pub mod name;
 pub mod nat;
 pub mod packet;

@@ -2,9 +2,9 @@
 
 use crate::{
     abi::SlotWord,
-    answer::AnswerPlan,
+    checksum::Sum,
     reason::Reason,
-    wire::{Address, Be16, Mac, VlanTags},
+    wire::{Address, Be16, DnsHeader, Mac, Opt, TYPE_OPT, VlanTags},
 };
 
 /// What is to become of a packet.
@@ -109,4 +109,85 @@ pub enum SlotChange {
     Take,
     /// Closes this one, if its word still is this.
     Close(u32, SlotWord),
+}
+
+/// UDP payload size in a fresh OPT record: what fits into any IPv6 path without fragments
+/// (DNS Flag Day 2020).
+pub const OPT_UDP_SIZE: u16 = 1232;
+
+/// A response, ready to be written over its query.
+#[derive(Clone, Copy)]
+pub struct AnswerPlan {
+    /// Why.
+    pub reason: Reason,
+    /// Interface to send it from: that of the query.
+    pub interface: u32,
+    /// Its DNS header.
+    pub dns: DnsHeader,
+    /// Where the DNS header begins in the frame.
+    pub dns_offset: u32,
+    /// Octets of the question.
+    pub question_length: u32,
+    /// One's complement sum of the question.
+    pub question_sum: Sum,
+    /// The OPT record to write behind the question.
+    pub opt: Option<FreshOpt>,
+}
+
+/// What varies in a fresh OPT record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreshOpt {
+    /// Upper eight bits of the response code.
+    pub extended_rcode: u8,
+    /// DNSSEC OK, copied from the query (RFC 3225 §3).
+    pub dnssec_ok: bool,
+}
+
+impl FreshOpt {
+    /// The record without its first octet, as words to store and to add up.
+    ///
+    /// ```text
+    /// root 0 | type 41 | udp size | extended rcode, version 0 | DO, Z | rdlength 0
+    /// ```
+    #[inline(always)]
+    pub const fn words(self) -> [Be16; 5] {
+        [
+            Be16::new(TYPE_OPT),
+            Be16::new(OPT_UDP_SIZE),
+            Be16::new((self.extended_rcode as u16) << 8),
+            Be16::new((self.dnssec_ok as u16) << 15),
+            Be16::new(0),
+        ]
+    }
+}
+
+impl AnswerPlan {
+    /// Octets of the DNS message.
+    #[inline(always)]
+    pub const fn message_length(&self) -> u32 {
+        12 + self.question_length + if self.opt.is_some() { Opt::LENGTH } else { 0 }
+    }
+
+    /// One's complement sum of the DNS message.
+    #[inline(always)]
+    pub fn message_sum(&self) -> Sum {
+        let DnsHeader { id, flags_high, flags_low, questions, answers, authorities, additionals } = self.dns;
+        let mut sum = self
+            .question_sum
+            .add(id as u32)
+            .add(u16::from_le_bytes([flags_high, flags_low]) as u32)
+            .add(questions.raw() as u32)
+            .add(answers.raw() as u32)
+            .add(authorities.raw() as u32)
+            .add(additionals.raw() as u32);
+        if let Some(opt) = self.opt {
+            // Behind the OPT record's root octet, an odd question leaves words at even offsets, an
+            // even one at odd offsets, where they count swapped.
+            let swapped = self.question_length.is_multiple_of(2);
+            for word in opt.words() {
+                sum = sum.add(if swapped { word.raw().swap_bytes() } else { word.raw() } as u32);
+            }
+        }
+        sum
+    }
 }

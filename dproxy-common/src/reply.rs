@@ -1,10 +1,10 @@
 //! A backend's reply: back to the client whose query it answers.
 
 use crate::{
+    message::{self, DNS_HEADER, UDP_HEADER},
     nat,
     packet::Packet,
     plan::{Forward, Headers, Plan, SlotChange, UdpSize},
-    query,
     reason::Reason,
     tables::{State, Tables},
     wire::DnsHeader,
@@ -50,7 +50,7 @@ pub fn plan<P: Packet, T: Tables, S: State>(
     if slot.word.age(state.ticks()) > LATE {
         return Err(Reason::ReplyLate);
     }
-    if query::transport(frame)? < 8 + 12 {
+    if message::transport(frame)? < UDP_HEADER + DNS_HEADER {
         return Err(Reason::NotDns);
     }
     let listener = tables.listener(slot.listener).ok_or(Reason::Internal)?;
