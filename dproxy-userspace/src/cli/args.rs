@@ -160,7 +160,7 @@ pub(super) enum Backend {
     Add {
         /// The pool's name
         pool: String,
-        /// 192.0.2.1:53 or [2001:db8::1]:53; port 53 may be left out
+        /// Its IP address, with a port if that is not 53
         address: String,
         /// Its share of the pool's queries, relative to the others'
         #[arg(long, default_value_t = 1, value_name = "N")]

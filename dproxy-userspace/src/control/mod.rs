@@ -1,6 +1,6 @@
 //! From a configuration to tables. Pure: no clock, no system call, no map.
 //!
-//! [`compile`] turns a [`Config`](crate::config::Config) into a [`Snapshot`], one generation as it will
+//! [`compile()`] turns a [`Config`](crate::config::Config) into a [`Snapshot`], one generation as it will
 //! stand in the maps. Ids that outlive generations come from [`Ids`].
 
 mod compile;

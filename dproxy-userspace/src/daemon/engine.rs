@@ -14,6 +14,7 @@ use super::handle::{Handle, Request};
 use super::live::Live;
 use super::network::Network;
 use super::rate::Rate;
+use super::reachability::Reachability;
 use super::sources::Sources;
 use crate::api::Edited;
 use crate::config::{Config, check};
@@ -35,6 +36,7 @@ pub struct Engine {
     pub(super) datapath: Box<dyn Datapath>,
     pub(super) life: Life,
     network: Box<dyn Network>,
+    reachability: Reachability,
     sources: Sources,
     /// The sources that the generation in force knows.
     sources_in_force: BTreeSet<IpAddr>,
@@ -82,6 +84,7 @@ impl Engine {
             datapath,
             life: Life { config_file, live_edits: 0, started, since, queries: Rate::default(), warnings },
             network,
+            reachability: Reachability::default(),
             sources: Sources::default(),
             sources_in_force: BTreeSet::new(),
             ids: Ids::new(&capacity),
@@ -197,6 +200,7 @@ impl Engine {
         let attachments = self.datapath.attachments();
         let interfaces: Vec<u32> = attachments.iter().map(|attachment| attachment.index).collect();
         self.resolutions = self.network.resolve(&addresses, &interfaces).await?;
+        self.reachability.note(&self.resolutions);
         self.sources.note(self.resolutions.values(), Instant::now());
         let is_asked =
             |resolution: &Resolution| matches!(resolution, Resolution::Unreachable(Why::Asked { .. }));

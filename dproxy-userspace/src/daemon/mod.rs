@@ -15,6 +15,7 @@ mod network;
 mod notify;
 mod ports;
 mod rate;
+mod reachability;
 mod record_type;
 mod run;
 mod sources;

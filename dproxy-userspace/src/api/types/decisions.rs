@@ -39,7 +39,7 @@ pub struct Explanation {
     pub listener: SocketAddr,
     /// `forward`, `answer`, `drop` or `pass`: what becomes of the query.
     pub verdict: String,
-    /// The reason's label, as in [`Stats::reasons`].
+    /// The reason's label, as in [`Stats::reasons`](super::Stats::reasons).
     pub reason: String,
     /// The reason as a sentence.
     pub description: String,

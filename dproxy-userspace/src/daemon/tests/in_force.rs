@@ -38,6 +38,15 @@ async fn an_edit_that_is_answered_is_in_the_datapath() {
 }
 
 #[tokio::test]
+async fn the_first_packet_to_a_new_backend_finds_its_way() {
+    let (mut engine, datapath, _) = fake::engine().await;
+    assert!(datapath.tables().first_ways.values().all(Option::is_some));
+    engine.edit(&add_backend("cryo", "192.168.1.20:53")).await.unwrap();
+    assert_eq!(datapath.tables().first_ways.len(), 5);
+    assert!(datapath.tables().first_ways.values().all(Option::is_some));
+}
+
+#[tokio::test]
 async fn an_edit_that_changes_nothing_makes_no_generation() {
     let (mut engine, datapath, _) = fake::engine().await;
     let made = engine.edit(&route("cryo.network", "cryo")).await.unwrap();

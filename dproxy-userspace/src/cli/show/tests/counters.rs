@@ -1,0 +1,77 @@
+use serde_json::json;
+
+use crate::api::Stats;
+use crate::cli::show::StatsView;
+use crate::cli::style::Style;
+
+fn counters(factor: u64) -> Stats {
+    serde_json::from_value(json!({
+        "generation": 3, "uptime_milliseconds": 1000 * factor, "received": 2100 * factor,
+        "verdicts": {}, "slots_overwritten": 0,
+        "reasons": {"query-forwarded": 1000 * factor, "not-ip": 0, "reply-forwarded": 1000 * factor, "newer": 100 * factor},
+        "listeners": [{"address": "192.0.2.53:53", "queries": 1000 * factor, "responses": 1000 * factor}],
+        "routes": [
+            {"pattern": ".", "pool": "dice", "queries": factor},
+            {"pattern": "org", "answer": "drop", "queries": 999 * factor},
+        ],
+        "pools": [{"name": "dice", "queries": 1000 * factor}],
+        "backends": [{
+            "address": "192.168.1.11:53", "queries": 1000 * factor, "replies": 1000 * factor,
+            "noerror": 1000 * factor, "nxdomain": 0, "servfail": 0, "refused": 0, "other": 0,
+        }],
+    }))
+    .unwrap()
+}
+
+#[test]
+fn counters_and_their_sums() {
+    let view = StatsView { all: false, height: None, style: Style::PLAIN };
+    assert_eq!(
+        format!("\n{}\n", view.lines(&counters(1), None).join("\n")),
+        "
+generation 3, 2,100 packets received
+
+REASON           VERDICT  PACKETS
+query-forwarded  forward    1,000
+reply-forwarded  forward    1,000
+newer                         100
+in total                    2,100
+
+LISTENER       QUERIES  RESPONSES
+192.0.2.53:53    1,000      1,000
+
+POOL  QUERIES
+dice    1,000
+
+BACKEND          QUERIES  REPLIES  NOERROR  NXDOMAIN  SERVFAIL  REFUSED  OTHER
+192.168.1.11:53    1,000    1,000    1,000         0         0        0      0
+
+ROUTE     LEADS TO     QUERIES
+org       answer drop      999
+.         pool dice          1
+in total                 1,000
+"
+    );
+    let all = StatsView { all: true, ..view }.lines(&counters(1), None);
+    assert!(all.iter().any(|line| line.starts_with("not-ip ")), "{all:?}");
+}
+
+#[test]
+fn rates_and_a_small_screen() {
+    let view = StatsView { all: false, height: Some(12), style: Style::PLAIN };
+    assert_eq!(
+        format!("\n{}\n", view.lines(&counters(3), Some(&counters(1))).join("\n")),
+        "
+generation 3, 6,300 packets received
+
+REASON           VERDICT  PACKETS  A SECOND
+query-forwarded  forward    3,000     1,000
+reply-forwarded  forward    3,000     1,000
+newer                         300       100
+in total                    6,300     2,100
+
+LISTENER       QUERIES  A SECOND  RESPONSES
+192.0.2.53:53    3,000     1,000      3,000
+"
+    );
+}

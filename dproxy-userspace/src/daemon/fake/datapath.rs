@@ -1,0 +1,185 @@
+//! A fast path in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use dproxy_common::abi::{Backend, BackendLive, Destination, Listener, NatSettings, NextHop};
+use dproxy_common::explain::Explain;
+use dproxy_common::host::{HostPacket, HostState};
+use dproxy_common::pipeline;
+use dproxy_common::reason::Reason;
+use dproxy_common::wire::Be16;
+use dproxy_common::work::Work;
+
+use super::INTERFACE;
+use crate::config::{Config, XdpMode};
+use crate::control::{Capacity, Memory, Snapshot, SnapshotNames};
+use crate::daemon::capacity;
+use crate::datapath::{Attachment, CounterId, Counters, Datapath, DatapathError};
+
+/// A fast path in memory. Clones are handles to one.
+#[derive(Clone)]
+pub(crate) struct FakeDatapath(Arc<Mutex<Tables>>);
+
+pub(crate) struct Tables {
+    pub(crate) capacity: Capacity,
+    pub(crate) published: Option<Snapshot>,
+    pub(crate) backends: BTreeMap<u16, Backend>,
+    pub(crate) next_hops: BTreeMap<u32, NextHop>,
+    listeners: BTreeMap<u16, SocketAddr>,
+    pub(crate) counters: Counters,
+    pub(crate) cleared: Vec<CounterId>,
+    /// What the next publication fails with.
+    pub(crate) refusal: Option<String>,
+    pub(crate) is_attached: bool,
+    /// The ways to the backends when the generation in force got there.
+    pub(crate) first_ways: BTreeMap<SocketAddr, Option<NextHop>>,
+}
+
+impl FakeDatapath {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self(Arc::new(Mutex::new(Tables {
+            capacity: capacity(config),
+            published: None,
+            backends: BTreeMap::new(),
+            next_hops: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            counters: Counters { reasons: vec![0; Reason::COUNT], ..Counters::default() },
+            cleared: Vec::new(),
+            refusal: None,
+            is_attached: false,
+            first_ways: BTreeMap::new(),
+        })))
+    }
+
+    pub(crate) fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap()
+    }
+
+    /// Number of the generation in force.
+    pub(crate) fn generation(&self) -> u64 {
+        self.tables().published.as_ref().map_or(0, |snapshot| snapshot.generation.number)
+    }
+}
+
+impl Tables {
+    /// The addresses that the generation in force takes replies at.
+    pub(crate) fn sources(&self) -> BTreeSet<IpAddr> {
+        let destinations = &self.published.as_ref().unwrap().destinations;
+        let sources = destinations
+            .iter()
+            .filter(|entry| entry.kind & Destination::NAT_SOURCE != 0 && entry.port == Be16::default());
+        sources.map(|entry| entry.address.into()).collect()
+    }
+
+    /// The backends' addresses, and where frames to them go.
+    pub(crate) fn ways(&self) -> BTreeMap<SocketAddr, Option<NextHop>> {
+        let way = |backend: &Backend| backend.live.next_hop().map(|index| self.next_hops[&index]);
+        let address = |backend: &Backend| SocketAddr::new(backend.address.into(), backend.port.get());
+        self.backends.values().map(|backend| (address(backend), way(backend))).collect()
+    }
+
+    fn memory(&self) -> Memory {
+        fn dense<T: Clone + Default>(entries: impl Iterator<Item = (usize, T)>) -> Vec<T> {
+            let mut table = Vec::new();
+            for (index, entry) in entries {
+                table.resize(table.len().max(index + 1), T::default());
+                table[index] = entry;
+            }
+            table
+        }
+        let listener = |(id, address): (&u16, &SocketAddr)| {
+            let (address, port) = (address.ip().into(), Be16::new(address.port()));
+            (usize::from(*id), Listener { address, port, ..Listener::default() })
+        };
+        Memory {
+            snapshot: self.published.clone().unwrap(),
+            nat: NatSettings { slot_bits: 10, port_first: 16384, port_bits: 14, ..NatSettings::default() },
+            backends: dense(self.backends.iter().map(|(id, backend)| (usize::from(*id), *backend))),
+            next_hops: dense(self.next_hops.iter().map(|(index, hop)| (*index as usize, *hop))),
+            listeners: dense(self.listeners.iter().map(listener)),
+        }
+    }
+}
+
+impl Datapath for FakeDatapath {
+    fn capacity(&self) -> Capacity {
+        self.tables().capacity
+    }
+
+    fn introduce(&mut self, names: &SnapshotNames) -> Result<(), DatapathError> {
+        let mut tables = self.tables();
+        tables.listeners.extend(&names.listeners);
+        for (&id, address) in &names.backends {
+            let (address, port) = (address.ip().into(), Be16::new(address.port()));
+            let known =
+                tables.backends.get(&id).filter(|known| known.address == address && known.port == port);
+            if known.is_none() {
+                tables.backends.insert(id, Backend { address, port, ..Backend::default() });
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, snapshot: &Snapshot) -> Result<(), DatapathError> {
+        if let Some(refusal) = self.tables().refusal.take() {
+            return Err(DatapathError(refusal));
+        }
+        assert_eq!(snapshot.generation.number, self.generation() + 1);
+        self.introduce(&snapshot.names)?;
+        let mut tables = self.tables();
+        tables.published = Some(snapshot.clone());
+        tables.first_ways = tables.ways();
+        Ok(())
+    }
+
+    fn set_next_hop(&mut self, index: u32, hop: &NextHop) -> Result<(), DatapathError> {
+        let mut tables = self.tables();
+        assert!(
+            tables.backends.values().all(|backend| backend.live.next_hop() != Some(index)),
+            "a next hop in use must not change"
+        );
+        tables.next_hops.insert(index, *hop);
+        Ok(())
+    }
+
+    fn set_live(&mut self, backend: u16, live: BackendLive) -> Result<(), DatapathError> {
+        let mut tables = self.tables();
+        let in_use =
+            tables.published.as_ref().is_some_and(|snapshot| snapshot.names.backends.contains_key(&backend));
+        if let Some(hop) = live.next_hop().filter(|_| in_use).map(|index| tables.next_hops[&index]) {
+            assert!(tables.sources().contains(&hop.source.into()), "replies to it would not be known");
+        }
+        tables.backends.get_mut(&backend).expect("a backend that was introduced").live = live;
+        Ok(())
+    }
+
+    fn explain(&self, frame: &[u8], generation: u64) -> Result<Explain, DatapathError> {
+        let memory = self.tables().memory();
+        let (mut packet, mut state) = (HostPacket::new(frame, INTERFACE), HostState::new(10, 1));
+        let mut work = Work::EMPTY;
+        let (_, explained) = pipeline::run(&mut packet, &memory, &mut state, &mut work, Some(generation));
+        Ok(explained.unwrap())
+    }
+
+    fn counters(&self) -> Result<Counters, DatapathError> {
+        Ok(self.tables().counters.clone())
+    }
+
+    fn clear(&mut self, counter: CounterId) -> Result<(), DatapathError> {
+        self.tables().cleared.push(counter);
+        Ok(())
+    }
+
+    fn attach(&mut self) -> Result<(), DatapathError> {
+        assert!(self.generation() > 0, "no packet may see an empty table");
+        self.tables().is_attached = true;
+        Ok(())
+    }
+
+    fn attachments(&self) -> Vec<Attachment> {
+        let mode = if self.tables().is_attached { XdpMode::Native } else { XdpMode::Auto };
+        vec![Attachment { interface: "eth0".to_owned(), index: INTERFACE, mode, fallback: None }]
+    }
+}
