@@ -13,6 +13,7 @@ use crate::{
     packet::Packet,
     plan::{AnswerPlan, Forward, FreshOpt, Headers, Plan, SlotChange},
     reason::Reason,
+    reply::LATE,
     tables::State,
     verifier::forget,
     wire::{Be16, IPV4_DONT_FRAGMENT, Opt, PROTOCOL_UDP, UdpHeader},
@@ -131,7 +132,8 @@ fn take_slot<P: Packet, S: State>(
     slot.client_mac = frame.link.ethernet.source;
     slot.listener_mac = frame.link.ethernet.destination;
     S::publish(&mut slot.word, SlotWord::waiting(ticket.token, now));
-    if before != SlotWord::EMPTY && !before.is_closed() {
+    // One that is older than a reply may be was never answered, and does not tell that the ring is small.
+    if before != SlotWord::EMPTY && !before.is_closed() && before.age(now) <= LATE {
         state.count_overwritten();
     }
     Some(ticket)

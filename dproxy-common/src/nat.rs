@@ -41,6 +41,15 @@ pub fn take<S: State>(settings: &NatSettings, state: &mut S) -> Option<Ticket> {
     Some(ticket)
 }
 
+/// Moves the random state on, without taking a slot: what was drawn for this packet came to nothing, and the
+/// next one has to draw something else.
+#[inline(always)]
+pub fn skip<S: State>(state: &mut S) {
+    if let Some(cursor) = state.cursor() {
+        cursor.random = xorshift(cursor.random);
+    }
+}
+
 /// Random bits for a policy, which the next ticket does not use. Changes nothing.
 #[inline(always)]
 pub fn peek_random(cursor: &Cursor) -> u32 {

@@ -5,7 +5,7 @@ use crate::{
     classify::{self, Class},
     commit,
     explain::Explain,
-    frame,
+    frame, nat,
     packet::Packet,
     query,
     reason::{Reason, Verdict},
@@ -53,6 +53,9 @@ pub fn run<P: Packet, T: Tables, S: State>(
         let reason = decided.map_or_else(|reason| reason, |()| work.plan.reason());
         let explanation = Explain { key: 0, generation, reason: reason as u32, subject: work.subject };
         return (Action::Pass, Some(explanation));
+    }
+    if matches!(decided, Err(Reason::BackendUnresolved)) {
+        nat::skip(state);
     }
     let committed = decided.and_then(|()| commit::commit(packet, state, &tables.nat(), work));
     let reason = committed.map_or_else(|reason| reason, |()| work.plan.reason());

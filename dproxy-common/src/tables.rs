@@ -26,10 +26,11 @@ impl Half {
         self.0
     }
 
-    /// Entry `index` of this half in a table whose halves have `capacity` entries each.
+    /// Entry `index` of this half in a table whose halves have `capacity` entries each; beyond the table, if
+    /// it is beyond the half.
     #[inline(always)]
     pub const fn entry(self, index: u32, capacity: u32) -> u32 {
-        self.0 * capacity + index
+        if index < capacity { self.0 * capacity + index } else { u32::MAX }
     }
 }
 

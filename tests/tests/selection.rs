@@ -56,6 +56,37 @@ fn kernel() {
     });
 }
 
+/// With more dead backends than are tried in turn, some draws fail; the next query must draw anew.
+#[test]
+fn a_failed_draw_is_not_repeated() {
+    in_namespace("selection::a_failed_draw_is_not_repeated", |interfaces| {
+        let backends: Vec<String> = (1..=200).map(|last| format!("\"203.0.113.{last}\"")).collect();
+        let text = format!(
+            "[listen]\ninterfaces = [\"client\"]\naddresses = [\"192.0.2.53\"]\n[pools.many]\npolicy = \"random\"\n\
+             backends = [{}]\n[routes]\n\".\" = \"many\"\n",
+            backends.join(", ")
+        );
+        let world = World::new(&text, interfaces);
+        let frame = Frame::new(client(1), at("192.0.2.53:53"), Question::new("x.test").octets()).octets();
+        let mut machines: [Box<dyn Machine>; 2] =
+            [Box::new(Host::new(&world)), Box::new(InKernel::new(&world))];
+        for machine in &mut machines {
+            for last in 4..=200 {
+                machine.set_hop(world.backend_id(&format!("203.0.113.{last}:53")), None);
+            }
+            for _ in 0..1000 {
+                machine.receive(&frame, interfaces[0]);
+            }
+            let forwarded = machine.counters().0.get(&Reason::QueryForwarded).copied().unwrap_or_default();
+            assert!(
+                (100..1000).contains(&forwarded),
+                "{forwarded} of 1000 forwarded on the {}",
+                machine.name()
+            );
+        }
+    });
+}
+
 fn run(world: &World, machine: &mut impl Machine) {
     affinity(world, machine);
     shares(world, machine);
@@ -78,7 +109,8 @@ fn client(number: u16) -> SocketAddr {
 fn affinity(world: &World, machine: &mut impl Machine) {
     let mut distinct = |zone: &str, names: u16, clients: u16| -> BTreeSet<SocketAddr> {
         let each = (0..names).flat_map(|name| (0..clients).map(move |client| (name, client)));
-        each.map(|(name, number)| backend(world, machine, &format!("n{name}.{zone}"), client(number))).collect()
+        each.map(|(name, number)| backend(world, machine, &format!("n{name}.{zone}"), client(number)))
+            .collect()
     };
     assert_eq!(distinct("name.test", 1, 64).len(), 1, "one name goes to one backend, whoever asks");
     assert_eq!(distinct("name.test", 64, 1).len(), 4, "many names go to all backends");
@@ -109,14 +141,19 @@ fn shares(world: &World, machine: &mut impl Machine) {
             let fair = f64::from(weight) / 10.0;
             // Five standard deviations of a binomial distribution with this many draws.
             let slack = 5.0 * (fair * (1.0 - fair) / QUERIES as f64).sqrt() + 0.001;
-            assert!((share - fair).abs() < slack, "{zone}: {backend} has {share}, not {fair}, on the {}", machine.name());
+            assert!(
+                (share - fair).abs() < slack,
+                "{zone}: {backend} has {share}, not {fair}, on the {}",
+                machine.name()
+            );
         }
     }
 }
 
 fn unreachable(world: &World, machine: &mut impl Machine) {
     let id = |text: &str| world.backend_id(text);
-    let before: Vec<_> = (0..200).map(|n| backend(world, machine, &format!("n{n}.name.test"), client(1))).collect();
+    let before: Vec<_> =
+        (0..200).map(|n| backend(world, machine, &format!("n{n}.name.test"), client(1))).collect();
     machine.set_hop(id("203.0.113.2:53"), None);
     for (number, before) in before.iter().enumerate() {
         let after = backend(world, machine, &format!("n{number}.name.test"), client(1));
@@ -133,5 +170,9 @@ fn unreachable(world: &World, machine: &mut impl Machine) {
     }
     machine.set_hop(id("203.0.113.6:53"), None);
     let frame = Frame::new(client(1), at("192.0.2.53:53"), Question::new("a.skewed.test").octets());
-    assert_eq!(machine.explain(&frame.octets()).0, Reason::BackendUnresolved, "weight 0 gets nothing, even then");
+    assert_eq!(
+        machine.explain(&frame.octets()).0,
+        Reason::BackendUnresolved,
+        "weight 0 gets nothing, even then"
+    );
 }

@@ -113,8 +113,7 @@ fn compile_pools(
         names.pools.insert(id, name.clone());
         let members = members(pool, ids, names)?;
         let table = maglev::table(&members);
-        let weighty: Vec<u16> =
-            members.iter().filter(|member| member.weight > 0).map(|member| member.id).collect();
+        let weighty = maglev::in_turn(&members);
         let entry = abi::Pool {
             first_line: lines.len() as u32,
             candidates: table.len() as u32,

@@ -30,6 +30,19 @@ pub(super) fn table(members: &[Member]) -> Vec<u16> {
     }
 }
 
+/// The members with weight, each once, in an order that has nothing to do with their addresses: those that fail
+/// together, as a rack does, are not neighbours.
+pub(super) fn in_turn(members: &[Member]) -> Vec<u16> {
+    let mut members: Vec<_> = members.iter().filter(|member| member.weight > 0).collect();
+    members.sort_unstable_by_key(|member| (hash(member), member.address));
+    members.into_iter().map(|member| member.id).collect()
+}
+
+fn hash(member: &Member) -> u64 {
+    let address = Address::from(member.address.ip());
+    mix(mix(address.high ^ u64::from(member.address.port())) ^ address.low)
+}
+
 fn size(members: &[Member]) -> u32 {
     let total: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
     let lightest = members.iter().map(|member| u64::from(member.weight)).min().unwrap_or(1);
@@ -45,8 +58,7 @@ struct Preference {
 
 impl Preference {
     fn of(member: &Member, size: u32) -> Self {
-        let address = Address::from(member.address.ip());
-        let hash = mix(mix(address.high ^ u64::from(member.address.port())) ^ address.low);
+        let hash = hash(member);
         let size = u64::from(size);
         Self { next: hash % size, step: mix(hash) % (size - 1) + 1 }
     }

@@ -47,8 +47,8 @@ impl Capacity {
             long_names: (routes / 4).max(1024),
             pools: 4096,
             candidate_lines: 65536,
-            // A name has up to three routes, and edits need ids of their own until old ones are free.
-            route_ids: routes.saturating_mul(2).max(1024),
+            // A name has up to three routes; the fourth is room for edits, until freed ids are free.
+            route_ids: routes.saturating_mul(4).max(1024),
             backend_ids: 16384,
             listener_ids: 256,
             next_hops: 16384,

@@ -211,7 +211,7 @@ fn not_ours(interface: &str, program: u32, pins: &Pins) -> DatapathError {
     let mut programs = aya::programs::loaded_programs().flatten();
     let name =
         programs.find(|info| info.id() == program).and_then(|info| info.name_as_str().map(str::to_owned));
-    let name = name.unwrap_or_else(|| "without a name".to_owned());
+    let name = name.filter(|name| !name.is_empty()).unwrap_or_else(|| "without a name".to_owned());
     let hint = if name == super::PROGRAM {
         format!(
             " (no dproxy that keeps its pins in {} left it: was control.bpffs another?)",
