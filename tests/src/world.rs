@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use dproxy_common::{
-    abi::{Backend, BackendLive, Listener, NatSettings, NextHop, TokenKeys},
+    abi::{Backend, BackendLive, Listener, NatSettings, NextHop, Subject, TokenKeys},
+    reason::Reason,
     wire::{Address, Be16, Mac, VlanTags},
 };
 use dproxy_userspace::{
@@ -92,6 +93,15 @@ impl World {
     /// The pattern of a route, by id.
     pub fn route(&self, id: u32) -> Option<&Pattern> {
         self.snapshot.names.routes.get(&id)
+    }
+
+    /// What a query leads to, in words: its pool, or the reason for something else.
+    pub fn leads_to(&self, (reason, subject): (Reason, Subject)) -> &str {
+        if reason == Reason::QueryForwarded {
+            self.snapshot.names.pools.get(&subject.pool).map_or("no pool", String::as_str)
+        } else {
+            reason.label()
+        }
     }
 
     /// A backend's address, by id.

@@ -4,7 +4,7 @@
 //! reducing the lattice of octet differences that add up to 0 modulo 2⁶⁴, which anybody can do, since the
 //! base is public. It must buy them nothing.
 
-use dproxy_common::{name::hash_octet, reason::Reason};
+use dproxy_common::name::hash_octet;
 use dproxy_tests::{
     cases::query_v4,
     frames::{Question, wire_name},
@@ -39,11 +39,7 @@ fn hash(world: &World, name: &str) -> u64 {
 }
 
 fn leads_to(world: &World, machine: &mut impl Machine, name: &str) -> String {
-    let (reason, subject) = machine.explain(&query_v4(&Question::new(name)).octets());
-    match reason {
-        Reason::QueryForwarded => world.snapshot.names.pools[&subject.pool].clone(),
-        other => other.label().to_owned(),
-    }
+    world.leads_to(machine.explain(&query_v4(&Question::new(name)).octets())).to_owned()
 }
 
 #[test]

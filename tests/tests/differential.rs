@@ -44,15 +44,6 @@ fn runner(cases: u32) -> TestRunner {
     TestRunner::new(RunnerConfig { cases, failure_persistence: None, ..RunnerConfig::default() })
 }
 
-/// What a query leads to, in words.
-fn leads_to(world: &World, machine: &mut impl Machine, frame: &[u8]) -> String {
-    let (reason, subject) = machine.explain(frame);
-    match reason {
-        Reason::QueryForwarded => world.snapshot.names.pools.get(&subject.pool).cloned().unwrap_or_default(),
-        other => other.label().to_owned(),
-    }
-}
-
 fn expected(world: &World, frame: &[u8]) -> Option<String> {
     let name = oracle::question(frame)?;
     Some(match oracle::target(&world.config, &name) {
@@ -71,7 +62,7 @@ fn host_and_oracle_agree_on_routes() {
         for query in queries {
             let frame = query.octets();
             let wanted = expected(&world, &frame).expect("a well-formed query");
-            prop_assert_eq!(leads_to(&world, &mut host, &frame), wanted, "{:?}", oracle::question(&frame));
+            prop_assert_eq!(world.leads_to(host.explain(&frame)), wanted, "{:?}", oracle::question(&frame));
         }
         Ok(())
     });
@@ -121,7 +112,7 @@ fn host_keeps_its_invariants_on_damaged_frames() {
 
 /// A value of a strategy, for loops in which loading the program sets the pace.
 fn draw<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
-    strategy.new_tree(runner).expect("a value").current()
+    strategy.new_tree(runner).unwrap_or_else(|error| panic!("{error}")).current()
 }
 
 #[test]
@@ -137,8 +128,8 @@ fn kernel_host_and_oracle_agree_on_routes() {
                 let frame = draw(&query, &mut runner).octets();
                 let wanted = expected(world, &frame).expect("a well-formed query");
                 let name = oracle::question(&frame);
-                assert_eq!(leads_to(world, &mut kernel, &frame), wanted, "kernel: {name:?}");
-                assert_eq!(leads_to(world, &mut host, &frame), wanted, "host: {name:?}");
+                assert_eq!(world.leads_to(kernel.explain(&frame)), wanted, "kernel: {name:?}");
+                assert_eq!(world.leads_to(host.explain(&frame)), wanted, "host: {name:?}");
                 asked += 1;
             }
         }
@@ -155,7 +146,7 @@ fn kernel_and_host_do_the_same_to_damaged_frames() {
         for _ in 0..20_000 {
             let frame = draw(&frames, &mut runner);
             let (in_kernel, on_host) = (kernel.receive(&frame, client), host.receive(&frame, client));
-            let [kernels, hosts] = [&in_kernel, &on_host].map(|outcome| without_ticket(outcome));
+            let [kernels, hosts] = [&in_kernel, &on_host].map(without_ticket);
             assert_eq!(kernels, hosts, "{frame:02x?}");
             invariants(&frame, &in_kernel).unwrap_or_else(|broken| panic!("{broken}\n{frame:02x?}"));
         }

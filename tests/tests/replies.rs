@@ -143,10 +143,8 @@ fn run(machine: &mut impl Machine, [client, backend]: [u32; 2]) {
         let mut outside = good.clone();
         outside.to.set_port(40000);
         expect(&mut it, "port outside of the NAT range", &outside, backend, Reason::NotForListener);
-        let not_source = Frame {
-            to: std::net::SocketAddr::new("192.0.2.53".parse().unwrap(), good.to.port()),
-            ..good.clone()
-        };
+        let not_source =
+            Frame { to: std::net::SocketAddr::new(at("192.0.2.53:53").ip(), good.to.port()), ..good.clone() };
         expect(&mut it, "to a listener's address", &not_source, backend, Reason::NotForListener);
         expect(&mut it, "TTL used up", &Frame { hop_limit: 1, ..good.clone() }, backend, Reason::TtlExpired);
         expect(

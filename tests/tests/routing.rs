@@ -1,6 +1,5 @@
 //! Which route applies to which name: one table, on the host build, in the kernel and by the oracle.
 
-use dproxy_common::reason::Reason;
 use dproxy_tests::{
     cases::{query_v4, query_v6},
     frames::Question,
@@ -57,15 +56,15 @@ fn run(world: &World, machine: &mut impl Machine, interface: u32) {
     for row in rows() {
         let question = Question::of_wire(row.name.clone());
         for frame in [query_v4(&question).octets(), query_v6(&question).octets()] {
-            let (reason, subject) = machine.explain(&frame);
-            let leads_to = match reason {
-                Reason::QueryForwarded => {
-                    world.snapshot.names.pools.get(&subject.pool).map_or("?", String::as_str)
-                }
-                other => other.label().trim_start_matches("answered-"),
-            };
+            let explained = machine.explain(&frame);
+            let leads_to = world.leads_to(explained).trim_start_matches("answered-");
             assert_eq!(leads_to, row.leads_to, "{} on the {}", row.shows, machine.name());
-            assert_eq!(machine.receive(&frame, interface).reason, reason, "{}: explain disagrees", row.shows);
+            assert_eq!(
+                machine.receive(&frame, interface).reason,
+                explained.0,
+                "{}: explain disagrees",
+                row.shows
+            );
         }
     }
 }

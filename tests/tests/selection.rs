@@ -98,7 +98,7 @@ fn backend(world: &World, machine: &mut impl Machine, name: &str, client: Socket
     let frame = Frame::new(client, at("192.0.2.53:53"), Question::new(name).octets());
     let (reason, subject) = machine.explain(&frame.octets());
     assert_eq!(reason, Reason::QueryForwarded, "{name} on the {}", machine.name());
-    world.backend(subject.backend).expect("a backend")
+    world.backend(subject.backend).unwrap_or_else(|| panic!("no backend {}", subject.backend))
 }
 
 fn client(number: u16) -> SocketAddr {

@@ -1,0 +1,115 @@
+//! The small internet with dproxy in it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dproxy_lab::dns::rr::rdata::TXT;
+use dproxy_lab::dns::rr::{Name, RData};
+use dproxy_lab::{Balancer, LISTENERS, Server, Topology, Zone, default_binary};
+
+use super::{Asker, wait_until};
+
+/// The backends, as a configuration names them.
+pub const B1: &str = "10.53.1.10:53";
+/// The first one over IPv6.
+pub const B1_V6: &str = "[2001:db8:b1::10]:53";
+/// The second.
+pub const B2: &str = "10.53.2.10:53";
+/// The second one over IPv6.
+pub const B2_V6: &str = "[2001:db8:b2::10]:53";
+/// The third.
+pub const B3: &str = "10.53.3.10:53";
+/// The third one over IPv6.
+pub const B3_V6: &str = "[2001:db8:b3::10]:53";
+
+/// What the servers call themselves, in the order of the backends that they are on.
+pub const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// dproxy asks its neighbours when it starts; that takes milliseconds.
+const NEIGHBOURS: Duration = Duration::from_secs(10);
+
+/// The small internet with dproxy in it, and a server on each backend. It is gone when dropped.
+pub struct Site {
+    /// dproxy.
+    pub balancer: Balancer,
+    /// The servers [`NAMES`], which answer any name with their own.
+    pub servers: Vec<Server>,
+    /// The namespaces.
+    pub topology: Topology,
+}
+
+impl Site {
+    /// With dproxy in native mode on every line of its own; see [`configuration`].
+    pub fn new(name: &str, pools_and_routes: &str) -> Self {
+        let topology = Topology::builder(name).build().unwrap();
+        Self::on(topology, "native", pools_and_routes)
+    }
+
+    /// With dproxy on a topology; it waits until every backend can be reached.
+    pub fn on(topology: Topology, xdp: &str, pools_and_routes: &str) -> Self {
+        let servers = servers(&topology);
+        let config = configuration(&topology, xdp, pools_and_routes);
+        let balancer = Balancer::start(&topology, &default_binary().unwrap(), &config).unwrap();
+        let site = Self { balancer, servers, topology };
+        wait_until("dproxy to know a way to each backend", NEIGHBOURS, || site.all_reachable());
+        site
+    }
+
+    /// A client of the IPv4 listener, and one of the IPv6 listener.
+    pub fn askers(&self) -> [Asker; 2] {
+        listeners().map(|listener| Asker::new(&self.topology.client.namespace, listener))
+    }
+
+    fn all_reachable(&self) -> bool {
+        let pools = self.balancer.cli(&["pool", "list"]).unwrap();
+        let backends =
+            pools["pools"].as_array().unwrap().iter().flat_map(|pool| pool["backends"].as_array().unwrap());
+        backends.into_iter().all(|backend| backend["reachable"] == true)
+    }
+}
+
+/// The addresses that clients ask, IPv4 first.
+pub fn listeners() -> [SocketAddr; 2] {
+    LISTENERS.map(|address| SocketAddr::from((address, 53)))
+}
+
+/// A configuration with all interfaces of the balancer, both listeners, and what is given.
+pub fn configuration(topology: &Topology, xdp: &str, rest: &str) -> String {
+    let interfaces = topology.interfaces();
+    let [v4, v6] = listeners();
+    format!(
+        "[listen]\ninterfaces = {interfaces:?}\naddresses = [\"{v4}\", \"{v6}\"]\nxdp = \"{xdp}\"\n{rest}"
+    )
+}
+
+/// On each backend, a server that answers any name with its own.
+pub fn servers(topology: &Topology) -> Vec<Server> {
+    let start = |(host, name): (&dproxy_lab::Host, &&'static str)| {
+        Server::start(&host.namespace, name, &host.sockets(53), Everything::answering(name)).unwrap()
+    };
+    topology.backends.iter().zip(&NAMES).map(start).collect()
+}
+
+/// A zone of all names, each with one TXT record.
+pub struct Everything {
+    origin: Name,
+    text: &'static str,
+}
+
+impl Everything {
+    /// With this text.
+    pub fn answering(text: &'static str) -> Arc<Self> {
+        Arc::new(Self { origin: Name::root(), text })
+    }
+}
+
+impl Zone for Everything {
+    fn origin(&self) -> &Name {
+        &self.origin
+    }
+
+    fn records(&self, _: &Name) -> Option<Vec<RData>> {
+        Some(vec![RData::TXT(TXT::new(vec![self.text.to_owned()]))])
+    }
+}

@@ -1,0 +1,201 @@
+//! Real servers behind the balancer: what dig and kdig see is the same as without it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::thread;
+
+use dproxy_lab::{Balancer, Topology, default_binary, skip_without_root};
+use dproxy_tests::net::{B1, B1_V6, Real, Software, configuration, installed, listeners, long_name};
+
+/// The zone behind an IPv4 backend, and that behind an IPv6 backend.
+const ZONES: [&str; 2] = ["four.test.", "six.test."];
+
+/// A question, with options that dig and kdig have in common; `@` stands for the zone.
+struct Row {
+    shows: &'static str,
+    question: &'static str,
+    /// If it has to be asked in other words for the same answer without the balancer: what is put in place
+    /// of what, and why.
+    directly: Option<(&'static str, &'static str, &'static str)>,
+}
+
+const fn row(shows: &'static str, question: &'static str) -> Row {
+    Row { shows, question, directly: None }
+}
+
+const CLAMPED: &str =
+    "the balancer lowers the size in the query to 1232, the default of listen.edns_udp_size";
+
+const ROWS: [Row; 38] = [
+    row("A", "www.@ A"),
+    row("A, without EDNS", "www.@ A +noedns"),
+    row("AAAA", "www.@ AAAA"),
+    row("several A", "many.@ A"),
+    row("TXT", "text.@ TXT"),
+    row("MX, with addresses", "@ MX"),
+    row("SOA", "@ SOA"),
+    row("NS", "@ NS"),
+    row("CNAME", "alias.@ A"),
+    row("wildcard", "any.thing.wild.@ A"),
+    row("a dot in a label", "a\\.dot.@ TXT"),
+    row("NXDOMAIN", "nope.@ A"),
+    row("NODATA", "only4.@ AAAA"),
+    row("an empty non-terminal", "wild.@ A"),
+    row("ANY", "www.@ ANY"),
+    row("unknown type", "unknown.@ TYPE65280"),
+    row("unknown type, NODATA", "www.@ TYPE65280"),
+    row("mixed case", "wWw.@ A"),
+    row("a name of 255 octets", "LONG TXT"),
+    row("no recursion desired", "www.@ A +norecurse"),
+    row("checking disabled", "www.@ A +cdflag"),
+    row("DO", "www.@ A +dnssec"),
+    row("DO, NXDOMAIN", "nope.@ A +dnssec"),
+    row("NSID", "www.@ A +nsid"),
+    row("cookie", "www.@ A +cookie=0123456789abcdef"),
+    row("padding", "www.@ A +padding=64"),
+    row("client subnet", "www.@ A +subnet=203.0.113.0/24"),
+    row("all options at once", "www.@ A +dnssec +nsid +padding=64 +cookie=0123456789abcdef"),
+    row("an unknown option", "www.@ A +ednsopt=65001:c0ffee"),
+    row("EDNS version 1", "www.@ A +edns=1"),
+    row("another zone: REFUSED", "www.example.org A"),
+    row("truncated at 512", "medium.@ TXT +noedns"),
+    row("truncated at 1232", "large.@ TXT +bufsize=1232"),
+    row("more than 512", "medium.@ TXT +bufsize=1232"),
+    Row {
+        shows: "a large answer to a query that allows 4096",
+        question: "large.@ TXT +bufsize=4096",
+        directly: Some(("4096", "1232", CLAMPED)),
+    },
+    row("class CH: version.bind", "version.bind TXT CH"),
+    row("class CH: id.server", "id.server TXT CH"),
+    row("class CH: a name that no server has", "nope.bind TXT CH"),
+];
+
+#[test]
+fn nsd_answers_as_directly() {
+    if !skip_without_root() {
+        compare("e2e-nsd", Software::Nsd);
+    }
+}
+
+#[test]
+fn knot_answers_as_directly() {
+    if !skip_without_root() {
+        compare("e2e-knot", Software::Knot);
+    }
+}
+
+#[test]
+fn bind_answers_as_directly() {
+    if !skip_without_root() {
+        compare("e2e-bind", Software::Bind);
+    }
+}
+
+#[test]
+fn unbound_answers_as_directly() {
+    if !skip_without_root() {
+        compare("e2e-unbound", Software::Unbound);
+    }
+}
+
+/// Asks every question with both tools, over both IP versions, for both zones.
+fn compare(name: &str, software: Software) {
+    let topology = Topology::builder(name).build().unwrap();
+    let server = Real::start(&topology, &topology.backends[0], software, &ZONES);
+    let pools = format!(
+        "[pools.four]\nbackends = [\"{B1}\"]\n[pools.six]\nbackends = [\"{B1_V6}\"]\n\
+         [routes]\n\"six.test\" = \"six\"\n\".\" = \"four\"\n"
+    );
+    let config = configuration(&topology, "native", &pools);
+    let _balancer = Balancer::start(&topology, &default_binary().unwrap(), &config).unwrap();
+
+    let differences: Vec<String> = thread::scope(|scope| {
+        let topology = &topology;
+        let compare = |(zone, backend)| scope.spawn(move || differences(topology, zone, backend));
+        let zones: Vec<_> = ZONES.into_iter().zip(server.addresses).map(compare).collect();
+        zones.into_iter().flat_map(|zone| zone.join().unwrap()).collect()
+    });
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n\n"));
+}
+
+/// Where what is seen through the balancer, over both IP versions, is not what is seen directly.
+fn differences(topology: &Topology, zone: &str, backend: SocketAddr) -> Vec<String> {
+    let mut differences = Vec::new();
+    for tool in [Tool::dig(topology), Tool::kdig(topology)] {
+        for Row { shows, question, directly } in &ROWS {
+            let question = question.replace("LONG", &long_name(zone)).replace('@', zone);
+            let (from, to, why) = directly.unwrap_or(("@", "@", ""));
+            let directly = tool.ask(backend, &question.replace(from, to));
+            for listener in listeners() {
+                let balanced = tool.ask(listener, &question);
+                if balanced != directly {
+                    let tool = tool.program.display();
+                    differences.push(format!(
+                        "{shows}: {tool} @{listener} {question}\n-- through dproxy:\n{balanced}\n\
+                         -- directly {why}:\n{directly}"
+                    ));
+                }
+            }
+        }
+    }
+    differences
+}
+
+/// dig or kdig, in the client's namespace.
+struct Tool<'a> {
+    topology: &'a Topology,
+    program: PathBuf,
+    options: &'static str,
+}
+
+impl<'a> Tool<'a> {
+    fn dig(topology: &'a Topology) -> Self {
+        let options = "+tries=1 +time=3 +notcp +ignore +nocookie +noednsnegotiation";
+        Self { topology, program: installed("dig"), options }
+    }
+
+    fn kdig(topology: &'a Topology) -> Self {
+        Self { topology, program: installed("kdig"), options: "+retry=0 +timeout=3 +ignore +edns" }
+    }
+
+    /// What the tool prints, without what differs from one asking to the next.
+    fn ask(&self, server: SocketAddr, question: &str) -> String {
+        let mut command = self.topology.client.namespace.command(&self.program);
+        // The server is named last: an IPv6 address with a port is two things to both tools.
+        let (ip, port): (IpAddr, _) = (server.ip(), server.port().to_string());
+        command.args(self.options.split(' ')).args(["-p", &port, &format!("@{ip}")]);
+        let output = command.args(question.split(' ')).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{command:?} failed: {text}");
+        normalised(&text)
+    }
+}
+
+/// Without ID, time, addresses and the server's part of a cookie; the records of a section in order.
+fn normalised(text: &str) -> String {
+    const CHANGING: [&str; 7] =
+        ["; <<>>", ";; Query time", ";; SERVER", ";; WHEN", ";; From", ";; Time", ";; global"];
+    let kept = text.lines().filter(|line| !CHANGING.iter().any(|change| line.starts_with(change)));
+    let mut lines: Vec<String> = kept.map(|line| without_cookie(&without_id(line)).to_owned()).collect();
+    for section in lines.split_mut(|line| line.is_empty() || line.starts_with(';')) {
+        section.sort_unstable();
+    }
+    lines.join("\n")
+}
+
+fn without_id(line: &str) -> String {
+    let digit = |c: char| c.is_ascii_digit();
+    match line.split_once("id: ") {
+        Some((before, after)) => format!("{before}id: *{}", after.trim_start_matches(digit)),
+        None => line.to_owned(),
+    }
+}
+
+/// The client's part, 8 octets, has to come back (RFC 7873 §4). The server's depends on time and client.
+fn without_cookie(line: &str) -> &str {
+    const MARK: &str = "COOKIE: ";
+    line.find(MARK).and_then(|start| line.get(..start + MARK.len() + 16)).unwrap_or(line)
+}
