@@ -87,7 +87,7 @@ fn run(mut senders: [Sender; 2], names: &[Vec<u8>], stop: &AtomicBool) -> Vec<As
     [v4.asked, v6.asked].concat()
 }
 
-/// A socket, and what was asked with it: the index is the DNS ID.
+/// A socket, and what was asked with it: the lower half of the index is the DNS ID.
 struct Sender {
     socket: UdpSocket,
     asked: Vec<Asked>,
@@ -95,7 +95,7 @@ struct Sender {
 
 impl Sender {
     fn send(&mut self, name: usize, names: &[Vec<u8>]) {
-        let id = u16::try_from(self.asked.len()).expect("a stream may not be longer than there are IDs");
+        let id = self.asked.len() as u16;
         self.asked.push(Asked { name, sent: Instant::now(), answer: None });
         // An error is that of a query before, which will stay without an answer.
         while let Err(error) = self.socket.send(&query(id, &names[name])) {
@@ -115,7 +115,10 @@ impl Sender {
             };
             let (response, now) = (&buffer[..length], Instant::now());
             let id = u16::from_be_bytes([response[0], response[1]]);
-            let asked = self.asked.get_mut(usize::from(id)).expect("a response has the ID of a query");
+            // The last one with this ID: the one before was 65536 queries ago.
+            let last = self.asked.len() - 1;
+            let index = last.checked_sub(usize::from((last as u16).wrapping_sub(id)));
+            let asked = &mut self.asked[index.expect("a response has the ID of a query")];
             assert!(asked.answer.is_none(), "a query was answered twice");
             asked.answer = Some((now, who_answered(&query(id, &names[asked.name]), response)));
         }
