@@ -11,17 +11,14 @@ use dproxy_lab::{Balancer, HOST_INTERFACE, Namespace, Topology, default_binary, 
 use dproxy_tests::frames::wire_name;
 use dproxy_tests::net::{
     Asker, B1, B1_V6, B2_V6, Capture, Counters, Real, Site, Software, configuration, finish, installed,
-    kernel_counter, listeners,
+    kernel_counter, listeners, tables,
 };
 
 /// Both IP versions of clients, to both of backends: a name for each backend.
 const WAYS: [&str; 2] = ["four.test.", "six.test."];
 
 fn pools(v4: &str, v6: &str) -> String {
-    format!(
-        "[pools]\nfour.backends = [\"{v4}\"]\nsix.backends = [\"{v6}\"]\n\
-         [routes]\n\"four.test\" = \"four\"\n\"six.test\" = \"six\"\n"
-    )
+    tables(&[("four", v4), ("six", v6)], &[("four.test", "four"), ("six.test", "six")])
 }
 
 #[test]
@@ -162,23 +159,22 @@ fn answers_made_in_the_kernel_have_valid_checksums() {
     if skip_without_root() {
         return;
     }
-    let answers = ["refused", "nxdomain", "servfail"];
-    let routes = answers.map(|answer| format!("\"{answer}.test\" = {{ answer = \"{answer}\" }}\n")).concat();
-    let site = Site::new(
-        "e2e-answers",
-        &format!(
-            "[pools.p]\nbackends = [\"{B1}\"]\n[routes]\n{routes}\"truncate.test\" = {{ answer = \"truncate\" }}\n"
-        ),
-    );
+    // What a route says, and what is seen of it.
+    let answers = [
+        ("refused", "refused"),
+        ("nxdomain", "nxdomain"),
+        ("servfail", "servfail"),
+        ("truncate", "truncated"),
+    ];
+    let routes = answers.map(|(answer, _)| (answer, answer));
+    let site = Site::new("e2e-answers", &tables(&[("p", B1)], &routes));
     let client = &site.topology.client.namespace;
     let capture = Capture::start(client, HOST_INTERFACE, "udp and port 53");
     for listener in listeners() {
         let mut asker = Asker::new(client, listener);
-        for (name, expected) in
-            answers.map(|answer| (answer, answer)).into_iter().chain([("truncate", "truncated")])
-        {
+        for (name, expected) in answers {
             for length in 1..=5 {
-                let name = wire_name(&format!("{}.{name}.test", "x".repeat(length)));
+                let name = wire_name(&format!("{}.{name}", "x".repeat(length)));
                 assert_eq!(asker.who(&name), expected);
             }
         }

@@ -37,15 +37,37 @@ const ASKED: [&str; 17] = [
 ];
 
 fn pools() -> String {
-    let backends = format!("backends = [\"{B1}\", \"{B2_V6}\", \"{B3}\"]\n");
-    let answers = ["nxdomain", "refused", "servfail", "truncate", "drop"]
-        .map(|answer| format!("\"{answer}.test\" = {{ answer = \"{answer}\" }}\n"));
+    let backends = format!("backends = [\"{B1}\", \"{B2_V6}\", \"{B3}\"]");
     format!(
-        "[fast_path]\nslots = 1024\nroutes = 64\n[pools.one]\n{backends}[pools.client]\nhash = \"client\"\n{backends}\
-         [pools.both]\nhash = \"qname+client\"\n{backends}[pools.second]\nbackends = [\"{B2}\"]\n\
-         [routes]\n\"one.test\" = \"one\"\n\"client.test\" = \"client\"\n\"both.test\" = \"both\"\n\
-         \"=exact.one.test\" = \"second\"\n\"*.exact.one.test\" = \"second\"\n\"test\" = \"second\"\n{}",
-        answers.concat()
+        r#"
+[fast_path]
+slots = 1024
+routes = 64
+
+[pools.one]
+{backends}
+[pools.client]
+hash = "client"
+{backends}
+[pools.both]
+hash = "qname+client"
+{backends}
+[pools.second]
+backends = ["{B2}"]
+
+[routes]
+"one.test"          = "one"
+"client.test"       = "client"
+"both.test"         = "both"
+"=exact.one.test"   = "second"
+"*.exact.one.test"  = "second"
+"test"              = "second"
+"nxdomain.test"     = {{ answer = "nxdomain" }}
+"refused.test"      = {{ answer = "refused" }}
+"servfail.test"     = {{ answer = "servfail" }}
+"truncate.test"     = {{ answer = "truncate" }}
+"drop.test"         = {{ answer = "drop" }}
+"#
     )
 }
 

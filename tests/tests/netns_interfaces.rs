@@ -8,24 +8,22 @@ use dproxy_lab::{Balancer, HOST_INTERFACE, Topology, XdpPass, default_binary, sk
 use dproxy_tests::frames::{Frame, Question, wire_name};
 use dproxy_tests::net::{
     Asker, B1, B1_V6, B2, B2_V6, B3, Capture, Site, Wire, configuration, finish, listeners, mac, servers,
-    xdp_programs,
+    tables, xdp_programs,
 };
 use etherparse::{SlicedPacket, TransportSlice};
 
 /// Backends 1 to 3, over IPv4 and IPv6.
 fn pools() -> String {
-    format!(
-        "[pools]\na4.backends = [\"{B1}\"]\na6.backends = [\"{B1_V6}\"]\nb4.backends = [\"{B2}\"]\n\
-         b6.backends = [\"{B2_V6}\"]\nc.backends = [\"{B3}\"]\n[routes]\n\"a4.test\" = \"a4\"\n\
-         \"a6.test\" = \"a6\"\n\"b4.test\" = \"b4\"\n\"b6.test\" = \"b6\"\n\"c.test\" = \"c\"\n"
-    )
+    let pools = [("a4", B1), ("a6", B1_V6), ("b4", B2), ("b6", B2_V6), ("c", B3)];
+    let routes = pools.map(|(name, _)| (name, name));
+    tables(&pools, &routes)
 }
 
 /// Asks for every backend over both IP versions, several times.
 fn assert_answered(topology: &Topology, how: &str) {
     for listener in listeners() {
         let mut asker = Asker::new(&topology.client.namespace, listener);
-        for zone in ["a4.test", "a6.test", "b4.test", "b6.test", "c.test"].repeat(3) {
+        for zone in ["a4", "a6", "b4", "b6", "c"].repeat(3) {
             let who = asker.who(&wire_name(&format!("www.{zone}")));
             assert_eq!(who, zone[..1], "{how}: {zone} asked at {listener}");
         }
@@ -106,7 +104,7 @@ fn a_reply_has_the_vlan_tags_of_its_query() {
         let site = Site::on(topology, mode, &pools());
         for tags in TAGGED {
             for (listener, client) in listeners().into_iter().zip(site.topology.client.sockets(4321)) {
-                for zone in ["b4.test", "b6.test"] {
+                for zone in ["b4", "b6"] {
                     let mut query =
                         Frame::new(client, listener, Question { qtype: 16, ..Question::new(zone) }.octets());
                     query.tags = tags.to_vec();
@@ -125,10 +123,11 @@ fn exchange(site: &Site, mut query: Frame) -> Vec<u8> {
     query.to_mac = mac(&site.topology.balancer, &client.balancer_interface);
     let sender = query.to_mac.map(|octet| format!("{octet:02x}")).join(":");
     // Not by protocol: what that means depends on the number of tags.
-    let filter = format!("ether src {sender} and greater 80");
+    let filter = format!("ether src {sender}");
     let capture = Capture::start(&client.namespace, HOST_INTERFACE, &filter);
     Wire::open(&client.namespace, HOST_INTERFACE).send(&query.octets());
-    capture.frames(1).remove(0)
+    // What server b answers ends with its name.
+    capture.find(|frame| frame.ends_with(b"\x01b"))
 }
 
 fn assert_is_reply(reply: &[u8], query: &Frame, how: &str) {
@@ -144,7 +143,6 @@ fn assert_is_reply(reply: &[u8], query: &Frame, how: &str) {
     assert_eq!((udp.source_port(), udp.destination_port()), (to, from), "{how}: the ports");
     assert_eq!(udp.payload()[..2], query.payload[..2], "{how}: the ID comes back");
     assert_eq!(udp.payload()[2] & 0x80, 0x80, "{how}: it is a response");
-    assert!(udp.payload().ends_with(b"\x01b"), "{how}: server b has answered");
 }
 
 #[test]
@@ -173,7 +171,7 @@ fn a_program_of_others_is_left_alone() {
     let config = configuration(&topology, "native", &pools()).replace(", \"backend2\"", "");
     let balancer = Balancer::start(&topology, &default_binary().unwrap(), &config).unwrap();
     let mut asker = Asker::new(&topology.client.namespace, listeners()[0]);
-    assert_eq!(asker.who(&wire_name("www.a4.test")), "a");
+    assert_eq!(asker.who(&wire_name("www.a4")), "a");
     let pool = balancer.cli(&["pool", "show", "b4"]).unwrap();
     let why = pool["backends"][0]["why"].as_str().unwrap_or_default();
     assert!(why.contains("backend2, which is not among listen.interfaces"), "{pool:#}");

@@ -8,17 +8,14 @@ use dproxy_common::reason::Reason;
 use dproxy_lab::{Balancer, HOST_INTERFACE, Server, Topology, default_binary, skip_without_root};
 use dproxy_tests::frames::wire_name;
 use dproxy_tests::net::{
-    Asker, B1, B1_V6, Counters, Everything, Site, configuration, listeners, wait_for, wait_until,
+    Asker, B1, B1_V6, Counters, Everything, Site, configuration, listeners, tables, wait_for, wait_until,
 };
 
 /// A name for a backend that is reached over IPv4, and one for IPv6.
 const NAMES: [&str; 2] = ["four.test", "six.test"];
 
 fn site(topology: Topology) -> Site {
-    let pools = format!(
-        "[pools]\nfour.backends = [\"{B1}\"]\nsix.backends = [\"{B1_V6}\"]\n\
-         [routes]\n\"four.test\" = \"four\"\n\"six.test\" = \"six\"\n"
-    );
+    let pools = tables(&[("four", B1), ("six", B1_V6)], &[("four.test", "four"), ("six.test", "six")]);
     Site::on(topology, "native", &pools)
 }
 
@@ -82,7 +79,7 @@ fn a_backend_without_a_neighbour_says_why_until_it_comes() {
         return;
     }
     let topology = Topology::builder("e2e-nobody").build().unwrap();
-    let pools = format!("[pools.p]\nbackends = [\"{NOBODY}\"]\n[routes]\n\".\" = \"p\"\n");
+    let pools = tables(&[("p", NOBODY)], &[(".", "p")]);
     let config = configuration(&topology, "native", &pools);
     let balancer = Balancer::start(&topology, &default_binary().unwrap(), &config).unwrap();
     let why = wait_for("the status to tell that the neighbour is silent", Duration::from_secs(10), || {

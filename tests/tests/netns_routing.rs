@@ -31,20 +31,32 @@ fn every_name_goes_where_its_route_leads() {
     assert!(failures.is_empty(), "{} names went elsewhere:\n{}", failures.len(), failures.join("\n"));
 }
 
+/// In the proportion 1 : 2 : 7.
+const WEIGHTED: &str = r#"
+backends = [
+    { address = "10.53.1.10", weight = 1 },
+    { address = "2001:db8:b2::10", weight = 2 },
+    { address = "10.53.3.10", weight = 7 },
+]"#;
+
 #[test]
 fn weights_are_shares() {
     if skip_without_root() {
         return;
     }
-    let backends = format!(
-        "backends = [{{ address = \"{B1}\", weight = 1 }}, {{ address = \"{B2_V6}\", weight = 2 }}, \
-         {{ address = \"{B3}\", weight = 7 }}]"
-    );
     let site = Site::new(
         "e2e-weights",
         &format!(
-            "[pools.drawn]\npolicy = \"random\"\n{backends}\n[pools.hashed]\n{backends}\n\
-             [routes]\n\"drawn.test\" = \"drawn\"\n\"hashed.test\" = \"hashed\"\n"
+            r#"
+[pools.drawn]
+policy = "random"
+{WEIGHTED}
+[pools.hashed]
+{WEIGHTED}
+[routes]
+"drawn.test"  = "drawn"
+"hashed.test" = "hashed"
+"#
         ),
     );
     const QUERIES: u32 = 4000;

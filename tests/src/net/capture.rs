@@ -44,27 +44,31 @@ impl Capture {
         Self { tcpdump, text, reader }
     }
 
-    /// Waits until there are so many frames, and returns all octets of each.
-    pub fn frames(&self, number: usize) -> Vec<Vec<u8>> {
-        let start = Instant::now();
-        loop {
-            let text = self.text.lock().unwrap().clone();
-            let frames = frames(&text);
-            if frames.len() >= number {
-                return frames;
-            }
-            assert!(start.elapsed() < STOP, "{} frames, not {number}:\n{text}", frames.len());
-            sleep(POLL);
-        }
+    /// Waits for a frame, of which it returns all octets.
+    pub fn find(&self, is_it: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        self.wait("that is looked for", |frames| frames.iter().find(|frame| is_it(frame)).cloned())
     }
 
     /// Waits until there are so many frames, stops, and returns what tcpdump said about them.
     pub fn stop(mut self, number: usize) -> String {
-        self.frames(number);
+        self.wait(&format!("number {number}"), |frames| (frames.len() >= number).then_some(()));
         end(self.tcpdump.0.id(), Signal::SIGINT);
         wait(&mut self.tcpdump.0, STOP);
         self.reader.join().unwrap();
         self.text.lock().unwrap().clone()
+    }
+
+    fn wait<T>(&self, which: &str, look: impl Fn(&[Vec<u8>]) -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            let text = self.text.lock().unwrap().clone();
+            let frames = frames(&text);
+            if let Some(found) = look(&frames) {
+                return found;
+            }
+            assert!(start.elapsed() < STOP, "no frame {which} among {}:\n{text}", frames.len());
+            sleep(POLL);
+        }
     }
 }
 

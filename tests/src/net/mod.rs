@@ -25,7 +25,9 @@ pub use capture::Capture;
 pub use commands::{Ended, end, finish, installed, kernel_counter, xdp_programs};
 pub use counters::Counters;
 pub use real::{Real, Software};
-pub use site::{B1, B1_V6, B2, B2_V6, B3, B3_V6, Everything, NAMES, Site, configuration, listeners, servers};
+pub use site::{
+    B1, B1_V6, B2, B2_V6, B3, B3_V6, Everything, NAMES, Site, configuration, listeners, servers, tables,
+};
 pub use stream::{Asked, Stream};
 pub use wire::{Wire, mac};
 pub use zone::{long_name, zone_file};

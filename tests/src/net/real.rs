@@ -138,59 +138,127 @@ impl Place<'_> {
         let zones = self.each_zone(|zone| format!("zone:\n name: {zone}\n zonefile: {folder}/{zone}\n"));
         // Full NAT makes one client of all: response rate limiting would mute the server.
         format!(
-            "server:\n ip-address: {v4}\n ip-address: {v6}\n rrl-ratelimit: 0\n server-count: 1\n \
-             ipv4-edns-size: 4096\n ipv6-edns-size: 4096\n identity: real-nsd\n version: nsd-in-a-test\n \
-             nsid: ascii_real-nsd\n username: \"\"\n chroot: \"\"\n zonesdir: {folder}\n pidfile: \"\"\n \
-             database: \"\"\n xfrdfile: \"\"\n zonelistfile: {folder}/zones.list\n xfrdir: {folder}\n\
-             remote-control:\n control-enable: no\n{zones}"
+            r#"
+server:
+  ip-address: {v4}
+  ip-address: {v6}
+  rrl-ratelimit: 0
+  ipv4-edns-size: 4096
+  ipv6-edns-size: 4096
+  identity: real-nsd
+  version: nsd-in-a-test
+  nsid: ascii_real-nsd
+  server-count: 1
+  username: ""
+  chroot: ""
+  zonesdir: {folder}
+  xfrdir: {folder}
+  zonelistfile: {folder}/zones.list
+  database: ""
+  xfrdfile: ""
+  pidfile: ""
+remote-control:
+  control-enable: no
+{zones}"#
         )
     }
 
     fn knot(&self) -> String {
         let (folder, [v4, v6]) = (self.folder.display(), self.ips());
-        let zones = self.each_zone(|zone| format!(" - domain: {zone}\n   file: {folder}/{zone}\n"));
+        let zones = self.each_zone(|zone| format!("  - domain: {zone}\n    file: {folder}/{zone}\n"));
         format!(
-            "server:\n  listen: [{v4}@53, \"{v6}@53\"]\n  rundir: {folder}\n  user: root:root\n  \
-             identity: real-knot\n  version: knot-in-a-test\n  nsid: real-knot\n  udp-max-payload: 4096\n  \
-             udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
-             log:\n - target: stderr\n   any: info\ndatabase:\n  storage: {folder}\n\
-             template:\n - id: default\n   journal-content: none\n   zonefile-sync: -1\nzone:\n{zones}"
+            r#"
+server:
+  listen: [{v4}@53, "{v6}@53"]
+  udp-max-payload: 4096
+  identity: real-knot
+  version: knot-in-a-test
+  nsid: real-knot
+  user: root:root
+  rundir: {folder}
+  udp-workers: 1
+  tcp-workers: 1
+  background-workers: 1
+log:
+  - target: stderr
+    any: info
+database:
+  storage: {folder}
+template:
+  - id: default
+    journal-content: none
+    zonefile-sync: -1
+zone:
+{zones}"#
         )
     }
 
     fn bind(&self) -> String {
         let (folder, [v4, v6]) = (self.folder.display(), self.ips());
         let zones = self
-            .each_zone(|zone| format!("zone \"{zone}\" {{ type primary; file \"{folder}/{zone}\"; }};\n"));
-        let chaos = [("version.bind", "version"), ("id.server", "id")].map(|(zone, data)| {
-            format!("zone \"{zone}\" CH {{ type primary; database \"_builtin {data}\"; }};\n")
-        });
+            .each_zone(|zone| format!("  zone \"{zone}\" {{ type primary; file \"{folder}/{zone}\"; }};\n"));
         // A view of our own for class CH, since the built-in one gives a client three responses a second.
         format!(
-            "options {{ directory \"{folder}\"; pid-file none; session-keyfile none; recursion no;\n \
-             listen-on {{ {v4}; }}; listen-on-v6 {{ {v6}; }}; dnssec-validation no; notify no;\n \
-             max-udp-size 4096; edns-udp-size 4096; rrset-order {{ order none; }};\n \
-             server-id \"real-bind\"; version \"bind-in-a-test\"; }};\ncontrols {{ }};\n\
-             view \"zones\" IN {{\n{zones}}};\nview \"chaos\" CH {{\n{}}};\n",
-            chaos.concat()
+            r#"
+options {{
+  directory "{folder}";
+  listen-on {{ {v4}; }};
+  listen-on-v6 {{ {v6}; }};
+  max-udp-size 4096;
+  edns-udp-size 4096;
+  rrset-order {{ order none; }};
+  server-id "real-bind";
+  version "bind-in-a-test";
+  recursion no;
+  dnssec-validation no;
+  notify no;
+  pid-file none;
+  session-keyfile none;
+}};
+controls {{ }};
+view "chaos" CH {{
+  zone "version.bind" CH {{ type primary; database "_builtin version"; }};
+  zone "id.server" CH {{ type primary; database "_builtin id"; }};
+}};
+view "zones" IN {{
+{zones}}};
+"#
         )
     }
 
     fn unbound(&self) -> String {
         let (folder, [v4, v6]) = (self.folder.display(), self.ips());
         let zones = self.each_zone(|zone| {
-            format!(
-                "auth-zone:\n name: {zone}\n zonefile: {folder}/{zone}\n for-downstream: yes\n \
-                 for-upstream: no\n"
-            )
+            let of_ours = "for-downstream: yes\n for-upstream: no";
+            format!("auth-zone:\n name: {zone}\n zonefile: {folder}/{zone}\n {of_ours}\n")
         });
         format!(
-            "server:\n interface: {v4}\n interface: {v6}\n access-control: 0.0.0.0/0 allow\n \
-             access-control: ::/0 allow\n num-threads: 1\n max-udp-size: 4096\n edns-buffer-size: 4096\n \
-             rrset-roundrobin: no\n identity: real-unbound\n version: unbound-in-a-test\n \
-             nsid: ascii_real-unbound\n module-config: iterator\n username: \"\"\n chroot: \"\"\n \
-             directory: {folder}\n use-syslog: no\n logfile: \"\"\n do-daemonize: no\n local-zone: test. nodefault\n local-zone: example.org. refuse\n\
-             remote-control:\n control-enable: no\n{zones}"
+            r#"
+server:
+  interface: {v4}
+  interface: {v6}
+  access-control: 0.0.0.0/0 allow
+  access-control: ::/0 allow
+  max-udp-size: 4096
+  edns-buffer-size: 4096
+  rrset-roundrobin: no
+  identity: real-unbound
+  version: unbound-in-a-test
+  nsid: ascii_real-unbound
+  module-config: iterator
+  # By default, names below test do not exist; and there is nobody here to be asked about others.
+  local-zone: test. nodefault
+  local-zone: example.org. refuse
+  num-threads: 1
+  username: ""
+  chroot: ""
+  directory: {folder}
+  do-daemonize: no
+  use-syslog: no
+  logfile: ""
+remote-control:
+  control-enable: no
+{zones}"#
         )
     }
 }

@@ -83,6 +83,21 @@ pub fn configuration(topology: &Topology, xdp: &str, rest: &str) -> String {
     )
 }
 
+/// Pools of one backend each, and routes that lead to them or to an answer.
+pub fn tables(pools: &[(&str, &str)], routes: &[(&str, &str)]) -> String {
+    let mut text = "[pools]\n".to_owned();
+    for (name, backend) in pools {
+        text += &format!("{name}.backends = [\"{backend}\"]\n");
+    }
+    text += "[routes]\n";
+    for (pattern, target) in routes {
+        let is_pool = pools.iter().any(|(name, _)| name == target);
+        let target = if is_pool { format!("\"{target}\"") } else { format!("{{ answer = \"{target}\" }}") };
+        text += &format!("\"{pattern}\" = {target}\n");
+    }
+    text
+}
+
 /// On each backend, a server that answers any name with its own.
 pub fn servers(topology: &Topology) -> Vec<Server> {
     let start = |(host, name): (&dproxy_lab::Host, &&'static str)| {
