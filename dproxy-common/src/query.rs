@@ -26,14 +26,9 @@ pub fn plan<P: Packet, T: Tables, S: State>(
     let dns = message::header(packet, &work.frame)?;
     let dns_offset = work.frame.transport_offset + UDP_HEADER;
     let udp_end = work.frame.transport_offset + work.frame.udp.length.get() as u32;
-    name::walk(packet, dns_offset + DNS_HEADER, udp_end, generation, &mut work.name)?;
-    let question_length = work.name.length + 1 + TYPE_AND_CLASS;
-    let question_end = dns_offset + DNS_HEADER + question_length;
-    if question_end > udp_end {
-        return Err(Reason::QuestionCut);
-    }
-    route::longest_match(packet, tables, work.half, generation, &mut work.name)?;
-    let opt = message::find_opt(packet, &dns, question_end, udp_end);
+    let question_length =
+        find_route::<{ route::HITS_COMPARED }, _, _>(packet, tables, dns_offset, udp_end, generation, work)?;
+    let opt = message::find_opt(packet, &dns, dns_offset + DNS_HEADER + question_length, udp_end);
     let query = Query { dns, dns_offset, question_length, opt };
     let target = work.name.route;
     if !target.target.is_some() {
@@ -44,6 +39,29 @@ pub fn plan<P: Packet, T: Tables, S: State>(
         Ok(pool) => forward(tables, state, generation, &query, pool, work),
         Err(answer) => answer::plan(packet, &query, answer, answer::reason(answer)?, work),
     }
+}
+
+/// Finds the route for the question of the DNS message that begins at `dns_offset` and ends in front of `end`,
+/// both offsets in the packet; returns the octets of the question. The route is left in
+/// [`Name::route`](name::Name::route).
+///
+/// `HITS` names of routes are compared in full at most, see [`route::longest_match`].
+#[inline(always)]
+pub fn find_route<const HITS: usize, P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    dns_offset: u32,
+    end: u32,
+    generation: &Generation,
+    work: &mut Work,
+) -> Result<u32, Reason> {
+    name::walk(packet, dns_offset + DNS_HEADER, end, generation, &mut work.name)?;
+    let question_length = work.name.length + 1 + TYPE_AND_CLASS;
+    if dns_offset + DNS_HEADER + question_length > end {
+        return Err(Reason::QuestionCut);
+    }
+    route::longest_match::<HITS, _, _>(packet, tables, work.half, generation, &mut work.name)?;
+    Ok(question_length)
 }
 
 /// Chooses a backend.

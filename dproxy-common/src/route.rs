@@ -31,19 +31,22 @@ impl IndexKey {
     }
 }
 
-/// How many hits on a tag and a length are compared in full. All but one are collisions that somebody
+/// How many hits on a tag and a length the kernel compares in full. All but one are collisions that somebody
 /// crafted, or an accident of one in billions.
-pub const HITS_COMPARED: u32 = 2;
+pub const HITS_COMPARED: usize = 2;
 
 /// Finds the route for a name: the longest configured name that is the name itself or above it and
 /// has something that applies, down to the root. It is left in [`Name::route`]; nothing found is a target
 /// of nothing.
 ///
+/// After `HITS` hits that were none, the name is left to others ([`Reason::HashCollision`]). There is one hit
+/// for each depth at the most: with more `HITS` than [`MAX_DEPTHS`], the answer is always found.
+///
 /// VERIFIER: looking for the next hit and comparing it come one after the other, with what they share
 /// kept in map memory. Compared inside the loop over depths, all is well for the packet but not for the
 /// verifier ("The sequence of 8193 jumps is too complex").
 #[inline(never)]
-pub fn longest_match<P: Packet, T: Tables>(
+pub fn longest_match<const HITS: usize, P: Packet, T: Tables>(
     packet: &P,
     tables: &T,
     half: Half,
@@ -51,7 +54,7 @@ pub fn longest_match<P: Packet, T: Tables>(
     name: &mut Name,
 ) -> Result<(), Reason> {
     let mut step = 0;
-    for _ in 0..HITS_COMPARED {
+    for _ in 0..HITS {
         let Some(hit) = next_hit(tables, half, generation, name, step) else {
             name.route = if name.labels == 0 { generation.root_at } else { generation.root_below };
             return Ok(());
