@@ -52,8 +52,9 @@ pub fn classify<T: Tables>(
     }
 }
 
+/// The entry of an address and port.
 #[inline(always)]
-fn look_up<'t, T: Tables>(
+pub(crate) fn look_up<'t, T: Tables>(
     tables: &'t T,
     half: Half,
     generation: &Generation,

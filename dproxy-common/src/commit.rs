@@ -61,6 +61,8 @@ fn forward<P: Packet, S: State>(
         packet.grow_head(growth).map_err(|_| Reason::NoRoom)?;
     }
     match plan.slot {
+        // The next packet draws another random number, as it does when a slot is taken.
+        SlotChange::None => nat::skip(state),
         SlotChange::Take => {
             let ticket = take_slot(packet, state, settings, frame, plan, subject).ok_or(Reason::Internal)?;
             plan.headers.source_port = ticket.port;
@@ -94,7 +96,7 @@ fn write_forwarded<P: Packet>(
     let network = Network {
         source: new.source,
         destination: new.destination,
-        hop_limit: frame.network.hop_limit - 1,
+        hop_limit: frame.network.hop_limit - !plan.is_local() as u8,
         ..headers::translated(&frame.network, new.destination.family())
     };
     let udp_offset = headers::write(packet, new, &network, udp, memory)?;

@@ -6,7 +6,8 @@ use crate::{
     reason::Reason,
     wire::{
         Address, Be16, ETHERTYPE_IPV4, ETHERTYPE_IPV6, EthernetHeader, Family, IPV4_FRAGMENT_MASK,
-        Ipv4Header, Ipv6Header, Mac, PROTOCOL_TCP, PROTOCOL_UDP, UdpHeader, VlanHeader, VlanTags, is_vlan,
+        Ipv4Header, Ipv6Header, Mac, PROTOCOL_FRAGMENT, PROTOCOL_TCP, PROTOCOL_UDP, UdpHeader, VlanHeader,
+        VlanTags, is_vlan,
     },
 };
 
@@ -194,7 +195,7 @@ fn parse_ipv6<P: Packet>(packet: &P, frame: &mut Frame, offset: usize) -> Result
         flow_label: ip.version_class_flow & FLOW_LABEL_MASK.to_be(),
     };
     if is_extension(ip.next_header) {
-        let is_fragment = ip.next_header == FRAGMENT_HEADER;
+        let is_fragment = ip.next_header == PROTOCOL_FRAGMENT;
         frame.obstacle = Some(if is_fragment { Obstacle::Fragment } else { Obstacle::ExtensionHeader });
         return Ok(());
     }
@@ -233,11 +234,8 @@ fn parse_transport<P: Packet>(
 /// The flow label's bits of an IPv6 header's first word.
 pub const FLOW_LABEL_MASK: u32 = 0x000f_ffff;
 
-/// Next header of a fragment header (RFC 8200 §4.5).
-const FRAGMENT_HEADER: u8 = 44;
-
 /// Is this next header an extension header? (IANA, IPv6 Extension Header Types)
 #[inline(always)]
 const fn is_extension(next_header: u8) -> bool {
-    matches!(next_header, 0 | 43 | FRAGMENT_HEADER | 51 | 60 | 135 | 139 | 140)
+    matches!(next_header, 0 | 43 | PROTOCOL_FRAGMENT | 51 | 60 | 135 | 139 | 140)
 }

@@ -1,7 +1,7 @@
 //! The way of one packet: parse → classify → select → plan → commit → count.
 
 use crate::{
-    abi::Subject,
+    abi::{NO_ID, Subject},
     classify::{self, Class},
     commit,
     explain::Explain,
@@ -17,7 +17,7 @@ use crate::{
 /// What the entry point has to tell the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Hand it to the network stack.
+    /// Hand it to the network stack, as it is now.
     Pass,
     /// Send it from this interface.
     Send(u32),
@@ -54,14 +54,15 @@ pub fn run<P: Packet, T: Tables, S: State>(
         let explanation = Explain { key: 0, generation, reason: reason as u32, subject: work.subject };
         return (Action::Pass, Some(explanation));
     }
-    if matches!(decided, Err(Reason::BackendUnresolved)) {
+    if decided.is_err() && work.subject.pool != NO_ID {
+        // No slot is taken, and the next packet must not draw what was of no use to this one.
         nat::skip(state);
     }
     let committed = decided.and_then(|()| commit::commit(packet, state, &tables.nat(), work));
     let reason = committed.map_or_else(|reason| reason, |()| work.plan.reason());
     state.count(reason, &work.subject);
     let action = match reason.verdict() {
-        Verdict::Pass => Action::Pass,
+        Verdict::Pass | Verdict::Deliver => Action::Pass,
         Verdict::Forward | Verdict::Answer => Action::Send(work.plan.interface()),
         Verdict::Drop => Action::Drop,
         Verdict::Abort => Action::Abort,

@@ -91,6 +91,14 @@ pub struct UdpSize {
     pub new: u16,
 }
 
+impl Forward {
+    /// Is the packet delivered to this host, rather than sent to another one?
+    #[inline(always)]
+    pub const fn is_local(&self) -> bool {
+        matches!(self.slot, SlotChange::None)
+    }
+}
+
 impl UdpSize {
     /// Nothing to replace.
     pub const NONE: Self = Self { offset: 0, old: 0, new: 0 };
@@ -105,6 +113,8 @@ impl UdpSize {
 /// What forwarding does to the ring of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotChange {
+    /// Nothing: no reply will need one.
+    None,
     /// Takes the next one.
     Take,
     /// Closes this one, if its word still is this.

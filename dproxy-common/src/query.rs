@@ -1,8 +1,9 @@
 //! A query: from its message to a plan.
 
 use crate::{
-    abi::{Answer, Generation},
+    abi::{Answer, Backend, BackendLive, Generation, NextHop, Pool},
     answer,
+    frame::Frame,
     message::{self, DNS_HEADER, Query, TYPE_AND_CLASS, UDP_HEADER},
     name, nat,
     packet::Packet,
@@ -76,14 +77,34 @@ fn forward<T: Tables, S: State>(
 ) -> Result<(), Reason> {
     let pool = tables.pool(work.half, pool as u32).ok_or(Reason::Internal)?;
     work.subject.pool = pool.id;
+    if pool.flags & Pool::SLOW_PATH != 0 {
+        return Err(Reason::PoolSlowPath);
+    }
+    let udp_size = clamp(generation, query)?;
     let random = nat::peek_random(state.cursor().ok_or(Reason::Internal)?);
     select::select(tables, pool, random, work)?;
     let backend = tables.backend(work.subject.backend).ok_or(Reason::Internal)?;
-    let next_hop = tables.next_hop(work.next_hop).ok_or(Reason::Internal)?;
-    if work.frame.udp.checksum == 0 && next_hop.source.family() == Family::V6 {
-        return Err(Reason::ChecksumAbsent);
-    }
-    let headers = Headers {
+    let (headers, slot, reason) = match work.live.next_hop() {
+        Some(next_hop) => {
+            let next_hop = tables.next_hop(next_hop).ok_or(Reason::Internal)?;
+            if work.frame.udp.checksum == 0 && next_hop.source.family() == Family::V6 {
+                return Err(Reason::ChecksumAbsent);
+            }
+            (sent(next_hop, backend), SlotChange::Take, Reason::QueryForwarded)
+        }
+        None if work.live == BackendLive::LOCAL => {
+            (delivered(&work.frame, query, backend)?, SlotChange::None, Reason::QueryDelivered)
+        }
+        None => return Err(Reason::BackendSlowPath),
+    };
+    work.plan = Plan::Forward(Forward { headers, old_id: query.dns.id, udp_size, slot, reason });
+    Ok(())
+}
+
+/// Headers towards another host. Source port and ID come with the slot.
+#[inline(always)]
+fn sent(next_hop: &NextHop, backend: &Backend) -> Headers {
+    Headers {
         interface: next_hop.interface,
         tags: next_hop.tags,
         destination_mac: next_hop.destination_mac,
@@ -93,28 +114,50 @@ fn forward<T: Tables, S: State>(
         source_port: Be16::default(),
         destination_port: backend.port,
         id: 0,
-    };
-    work.plan = Plan::Forward(Forward {
-        headers,
-        old_id: query.dns.id,
-        udp_size: clamp(generation, query),
-        slot: SlotChange::Take,
-        reason: Reason::QueryForwarded,
-    });
-    Ok(())
+    }
 }
 
-/// The OPT record's UDP size, if it is to be lowered.
+/// The headers that a query came with, but for its destination: for a backend on this host. The backend sees
+/// its client.
+#[inline(always)]
+fn delivered(frame: &Frame, query: &Query, backend: &Backend) -> Result<Headers, Reason> {
+    let Frame { link, network, udp, .. } = frame;
+    if network.destination.family() != backend.address.family() {
+        // The client has no address of the backend's IP version.
+        return Err(Reason::BackendSlowPath);
+    }
+    Ok(Headers {
+        interface: 0,
+        tags: link.tags,
+        destination_mac: link.ethernet.destination,
+        source_mac: link.ethernet.source,
+        source: network.source,
+        destination: backend.address,
+        source_port: udp.source,
+        destination_port: backend.port,
+        id: query.dns.id,
+    })
+}
+
+/// A larger message over IPv6 takes more than the 1500 octets that most links carry whole. The fast path
+/// cannot hand on a reply in fragments: behind the first, there are no ports.
+pub const UNFRAGMENTED: u16 = 1500 - 40 - 8;
+
+/// The OPT record's UDP size, if it is to be lowered. What remains too large is for the slow path.
 ///
 /// Only where OPT is the only additional record: one that follows may be a signature (TSIG, RFC 8945;
 /// SIG(0), RFC 2931), and a signed message must not change.
 #[inline(always)]
-fn clamp(generation: &Generation, query: &Query) -> UdpSize {
-    let limit = generation.edns_udp_size;
-    let opt = query.opt;
-    if opt.is_some() && limit != 0 && opt.udp_size > limit && query.dns.additionals == Be16::new(1) {
-        UdpSize { offset: opt.offset + Opt::UDP_SIZE, old: opt.udp_size, new: limit }
-    } else {
-        UdpSize::NONE
+fn clamp(generation: &Generation, query: &Query) -> Result<UdpSize, Reason> {
+    let (opt, limit) = (query.opt, generation.edns_udp_size);
+    let is_alone = query.dns.additionals == Be16::new(1);
+    let is_lowered = opt.is_some() && limit != 0 && opt.udp_size > limit && is_alone;
+    let size = if is_lowered { limit } else { opt.udp_size };
+    if size > UNFRAGMENTED {
+        return Err(Reason::EdnsSize);
     }
+    if !is_lowered {
+        return Ok(UdpSize::NONE);
+    }
+    Ok(UdpSize { offset: opt.offset + Opt::UDP_SIZE, old: opt.udp_size, new: limit })
 }

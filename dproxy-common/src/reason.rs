@@ -5,6 +5,8 @@
 pub enum Verdict {
     /// Goes on to the kernel's network stack, untouched.
     Pass,
+    /// Rewritten where it is, and left to the kernel's network stack.
+    Deliver,
     /// Rewritten and sent on.
     Forward,
     /// Rewritten into a response and sent back.
@@ -44,6 +46,10 @@ reasons! {
     QueryForwarded = "query-forwarded",
     /// Reply forwarded to its client.
     ReplyForwarded = "reply-forwarded",
+    /// Query handed to a backend on this host.
+    QueryDelivered = "query-delivered",
+    /// Reply of a backend on this host, sent on as its listener's.
+    ReplyDelivered = "reply-delivered",
     /// Answered REFUSED: the route says so.
     AnsweredRefused = "answered-refused",
     /// Answered NXDOMAIN: the route says so.
@@ -79,6 +85,12 @@ reasons! {
     HashCollision = "hash-collision",
     /// No backend of the pool can be reached by the fast path.
     BackendUnresolved = "backend-unresolved",
+    /// The backend chosen is reached through the slow path.
+    BackendSlowPath = "backend-slow-path",
+    /// All queries of the pool go through the slow path.
+    PoolSlowPath = "pool-slow-path",
+    /// Announces a UDP size whose replies may come in fragments.
+    EdnsSize = "edns-size",
     /// No UDP checksum, and the backend is of the other IP version, which needs one.
     ChecksumAbsent = "checksum-absent",
     /// The driver left no room to change the length of the headers.
@@ -131,6 +143,8 @@ impl Reason {
         match self {
             Self::QueryForwarded | Self::ReplyForwarded => Verdict::Forward,
 
+            Self::QueryDelivered | Self::ReplyDelivered => Verdict::Deliver,
+
             Self::AnsweredRefused
             | Self::AnsweredNxdomain
             | Self::AnsweredServfail
@@ -151,6 +165,9 @@ impl Reason {
             | Self::QuestionCount
             | Self::HashCollision
             | Self::BackendUnresolved
+            | Self::BackendSlowPath
+            | Self::PoolSlowPath
+            | Self::EdnsSize
             | Self::ChecksumAbsent
             | Self::NoRoom => Verdict::Pass,
 

@@ -1,7 +1,7 @@
 //! From a pool to one of its backends.
 
 use crate::{
-    abi::{CANDIDATES_PER_LINE, HashInput, Pool},
+    abi::{BackendLive, CANDIDATES_PER_LINE, HashInput, Pool},
     reason::Reason,
     tables::Tables,
     verifier::forget,
@@ -18,7 +18,8 @@ pub const DRAWS: u32 = 4;
 pub const MEMBERS_TRIED: u32 = 32;
 
 /// Chooses by the pool's policy, skipping backends that cannot be reached. The backend's id is left in
-/// [`Subject`](crate::abi::Subject), the index of its next hop in [`Work::next_hop`].
+/// [`Subject`](crate::abi::Subject), the way to it in [`Work::live`]. The slow path is a way like others:
+/// else the shares of the others would grow.
 ///
 /// VERIFIER: a function of its own, so that its many exits are one.
 #[inline(never)]
@@ -55,9 +56,12 @@ fn take_if_reachable<T: Tables>(
     let line = tables.candidate_line(work.half, line).ok_or(Reason::Internal)?;
     let id = line.0[place as usize % CANDIDATES_PER_LINE];
     let backend = tables.backend(id).ok_or(Reason::Internal)?;
-    let Some(next_hop) = backend.live.next_hop() else { return Ok(false) };
+    let live = backend.live;
+    if live == BackendLive::UNRESOLVED {
+        return Ok(false);
+    }
     work.subject.backend = id;
-    work.next_hop = next_hop;
+    work.live = live;
     Ok(true)
 }
 

@@ -1,6 +1,12 @@
 //! Room for what is known about one packet while it is handled.
 
-use crate::{abi::Subject, frame::Frame, name::Name, plan::Plan, tables::Half};
+use crate::{
+    abi::{BackendLive, Subject},
+    frame::Frame,
+    name::Name,
+    plan::Plan,
+    tables::Half,
+};
 
 /// Everything that one step finds out and another needs.
 ///
@@ -19,8 +25,8 @@ pub struct Work {
     pub name: Name,
     /// Whom it concerns.
     pub subject: Subject,
-    /// Index of the next hop to the backend chosen.
-    pub next_hop: u32,
+    /// The live word of the backend chosen.
+    pub live: BackendLive,
     /// What is to become of it.
     pub plan: Plan,
     /// See [`crate::verifier::forget`].
@@ -35,7 +41,7 @@ impl Work {
         frame: Frame::EMPTY,
         name: Name::EMPTY,
         subject: Subject::UNKNOWN,
-        next_hop: 0,
+        live: BackendLive::UNRESOLVED,
         plan: Plan::None,
         memory: 0,
     };

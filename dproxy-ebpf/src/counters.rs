@@ -40,7 +40,8 @@ pub fn ended(reason: Reason, subject: &Subject) {
     add(&REASONS, reason as u32);
     match reason.verdict() {
         Verdict::Forward if matches!(reason, Reason::ReplyForwarded) => count_reply(subject),
-        Verdict::Forward => count_query(subject, false),
+        Verdict::Deliver if matches!(reason, Reason::ReplyDelivered) => count_reply(subject),
+        Verdict::Forward | Verdict::Deliver => count_query(subject, false),
         Verdict::Answer => count_query(subject, true),
         Verdict::Drop if matches!(reason, Reason::RouteDrop) => count_query(subject, false),
         Verdict::Pass | Verdict::Drop | Verdict::Abort => {}

@@ -1,5 +1,5 @@
-//! The XDP program of dproxy. See `dproxy_common::pipeline` for what it does; here is only what the
-//! kernel needs to do it.
+//! The XDP program of dproxy, and its companion at TC egress. See `dproxy_common::pipeline` and
+//! `dproxy_common::egress` for what they do; here is only what the kernel needs to do it.
 //!
 //! On other targets than BPF the crate is empty, so that workspace-wide commands can include it.
 
@@ -15,23 +15,32 @@ mod counters;
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod packet;
+#[cfg(target_arch = "bpf")]
+mod skb;
 
 #[cfg(target_arch = "bpf")]
 mod program {
     use aya_ebpf::{
-        bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX},
+        bindings::{
+            TC_ACT_SHOT, TC_ACT_UNSPEC,
+            xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_REDIRECT, XDP_TX},
+        },
         helpers::bpf_redirect,
-        macros::xdp,
-        programs::XdpContext,
+        macros::{classifier, xdp},
+        programs::{TcContext, XdpContext},
     };
     use dproxy_common::{
+        egress,
         packet::Packet as _,
         pipeline::{self, Action},
+        reason::Reason,
     };
 
     use crate::{
+        counters,
         maps::{Maps, PerPacket},
         packet::Xdp,
+        skb::Skb,
     };
 
     /// Routes DNS queries and brings back the replies.
@@ -57,6 +66,21 @@ mod program {
                 }
             }
         }
+    }
+
+    /// Makes the replies of backends on this host come from the listener that was asked. Whatever else leaves
+    /// is not touched, nor counted.
+    #[classifier]
+    pub fn dproxy_egress(ctx: TcContext) -> i32 {
+        let mut packet = Skb::new(ctx);
+        let Some(restoration) = egress::plan(&packet, &Maps) else { return TC_ACT_UNSPEC };
+        counters::received();
+        let (reason, action) = match packet.restore(&restoration) {
+            Some(()) => (Reason::ReplyDelivered, TC_ACT_UNSPEC),
+            None => (Reason::Internal, TC_ACT_SHOT),
+        };
+        counters::ended(reason, &restoration.subject);
+        action
     }
 
     /// Passes every packet. For the far end of a veth whose near end sends by XDP: the kernel delivers

@@ -38,7 +38,7 @@ pub fn wire_name() -> impl Strategy<Value = Vec<u8>> {
 /// A route in the file's words: pattern and pool or answer.
 pub fn route() -> impl Strategy<Value = (String, &'static str)> {
     let kind = select(vec!["", "=", "*."]);
-    let target = select(vec!["\"a\"", "\"b\"", "\"c\"", "{ answer = \"nxdomain\" }"]);
+    let target = select(vec!["\"a\"", "\"b\"", "\"c\"", "\"d\"", "{ answer = \"nxdomain\" }"]);
     (kind, wire_name(), target).prop_map(|(kind, name, target)| {
         let text = presentation(&name);
         // `*.` in front of the root is `*.`, not `*..`.

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 
-use dproxy_common::reason::Reason;
+use dproxy_common::{
+    abi::{BackendLive, Pool},
+    reason::Reason,
+};
 
 use crate::{
     frames::{CLIENT_MAC, Checksum, Frame, OUR_MAC, Question, opt, wire_name},
-    world::{BACKEND_MACS, SOURCE_V4, SOURCE_V6},
+    world::{BACKEND_MACS, SOURCE_V4, SOURCE_V6, World},
 };
 
 /// The configuration that the cases are about.
@@ -19,11 +22,21 @@ addresses  = ["192.0.2.53", "[2001:db8::53]:53", "192.0.2.53:5353"]
 four = { backends = ["203.0.113.10:5300"] }
 six  = { backends = ["[2001:db8:f::10]:53"] }
 dark = { backends = ["203.0.113.66:53"] }
+far  = { backends = ["203.0.113.77:53"] }
+here = { backends = ["192.0.2.53:8053"] }
+here-too = { backends = ["192.0.2.99:53"] }
+here-six = { backends = ["[2001:db8::53]:8053"] }
+proxied  = { backends = ["203.0.113.10:5300"] }
 
 [routes]
 "example.com"      = "four"
 "six.example"      = "six"
 "dark.example"     = "dark"
+"far.example"      = "far"
+"here.example"     = "here"
+"too.here.example" = "here-too"
+"six.here.example" = "here-six"
+"proxied.example"  = "proxied"
 "refused.example"  = { answer = "refused" }
 "nxdomain.example" = { answer = "nxdomain" }
 "servfail.example" = { answer = "servfail" }
@@ -34,6 +47,28 @@ dark = { backends = ["203.0.113.66:53"] }
 /// The backend that no next hop is known for.
 pub const DARK: &str = "203.0.113.66:53";
 
+/// The backend that is reached through the slow path.
+pub const FAR: &str = "203.0.113.77:53";
+
+/// The pool whose queries all are for the slow path.
+pub const PROXIED: &str = "proxied";
+
+/// The backends on this host, and the listener that each stands for: at its address, at another one, and
+/// over IPv6.
+pub const LOCALS: [(&str, &str); 3] =
+    [("192.0.2.53:8053", LISTENER_V4), ("192.0.2.99:53", LISTENER_V4), ("[2001:db8::53]:8053", LISTENER_V6)];
+
+/// The tables that the cases are about.
+pub fn world(interfaces: [u32; 2]) -> World {
+    let mut world = World::with_locals(CONFIG, interfaces, &LOCALS);
+    let [dark, far] = [DARK, FAR].map(|backend| world.backend_id(backend));
+    world.hops.remove(&dark);
+    world.lives.insert(far, BackendLive::SLOW);
+    let pool = world.config.pools.keys().position(|name| name == PROXIED);
+    world.snapshot.pools[pool.expect("it is there")].flags = Pool::SLOW_PATH;
+    world
+}
+
 /// What becomes of a frame.
 #[derive(Clone, Debug)]
 pub enum Expected {
@@ -43,6 +78,8 @@ pub enum Expected {
     Drop(Reason),
     /// It comes back as this.
     Answer(Reason, Vec<u8>),
+    /// It goes up the stack as this.
+    Deliver(Vec<u8>),
     /// It goes on as this, but for source port and DNS ID.
     Forward(Box<Frame>),
 }
@@ -138,6 +175,11 @@ impl Table {
         self.add(name, frame.octets(), Expected::Drop(reason));
     }
 
+    fn deliver(&mut self, name: impl Into<String>, frame: &Frame, backend: &str) {
+        let expected = Frame { to: at(backend), ..frame.clone() };
+        self.add(name, frame.octets(), Expected::Deliver(expected.octets()));
+    }
+
     fn forward(&mut self, name: impl Into<String>, frame: &Frame, backend: &str) {
         let expected = forwarded(frame, backend, frame.payload.clone());
         self.add(name, frame.octets(), Expected::Forward(Box::new(expected)));
@@ -148,6 +190,7 @@ impl Table {
 pub fn cases() -> Vec<Case> {
     let mut table = Table(Vec::new());
     forwarding(&mut table);
+    delivering(&mut table);
     link_layer(&mut table);
     ipv4(&mut table);
     ipv6(&mut table);
@@ -196,6 +239,40 @@ fn forwarding(t: &mut Table) {
         let odd = Question { qtype, class, ..question.clone() };
         t.forward(format!("type {qtype} class {class}"), &query_v4(&odd), BACKEND_V4);
     }
+}
+
+fn delivering(t: &mut Table) {
+    let [here, too, six] = LOCALS.map(|(backend, _)| backend);
+    let question = Question::new("www.here.example");
+    let query = query_v4(&question);
+    let query_six = query_v6(&Question::new("six.here.example"));
+    t.deliver("backend on this host", &query, here);
+    t.deliver("backend on this host, other address", &query_v4(&Question::new("too.here.example")), too);
+    t.deliver("backend on this host over IPv6", &query_six, six);
+    t.deliver("by another listener", &Frame { to: at("192.0.2.53:5353"), ..query.clone() }, here);
+    t.deliver("delivered in mixed case", &query_v4(&Question::new("wWw.HeRe.example")), here);
+    for tags in [vec![(0x8100, 0x2064)], vec![(0x88a8, 0x0064), (0x8100, 0x00c8)]] {
+        let name = format!("delivered behind {} tags", tags.len());
+        t.deliver(&name, &Frame { tags: tags.clone(), ..query.clone() }, here);
+        t.deliver(format!("{name}, IPv6"), &Frame { tags, ..query_six.clone() }, six);
+    }
+    t.deliver("delivered without checksum", &Frame { checksum: Checksum::Absent, ..query.clone() }, here);
+    t.deliver("delivered with a wrong one", &Frame { checksum: Checksum::Off(1), ..query.clone() }, here);
+    t.deliver("delivered with TTL 2", &Frame { hop_limit: 2, ..query.clone() }, here);
+    t.deliver("delivered with traffic class", &Frame { traffic_class: 0xb9, ..query_six.clone() }, six);
+    t.deliver("delivered with padding", &Frame { trailer: vec![0; 14], ..query.clone() }, here);
+    for host in ["www.here.example", "ww.here.example"] {
+        let large = query_v4(&Question::new(host).with_opt(4096, true));
+        let payload = Question::new(host).with_opt(1232, true).octets();
+        let lowered = Frame { to: at(here), payload, ..large.clone() };
+        t.add(format!("{host} with EDNS"), large.octets(), Expected::Deliver(lowered.octets()));
+    }
+    t.pass("IPv6 client, local IPv4 backend", Reason::BackendSlowPath, &query_v6(&question));
+    let other = query_v4(&Question::new("six.here.example"));
+    t.pass("IPv4 client, local IPv6 backend", Reason::BackendSlowPath, &other);
+    t.pass("through the slow path", Reason::BackendSlowPath, &query_v4(&Question::new("far.example")));
+    t.pass("a pool of the slow path", Reason::PoolSlowPath, &query_v6(&Question::new("proxied.example")));
+    t.pass("to the backend itself", Reason::NotForListener, &Frame { to: at(here), ..query });
 }
 
 fn link_layer(t: &mut Table) {
@@ -485,9 +562,20 @@ fn edns(t: &mut Table) {
     let tsig = [&wire_name("key.example")[..], &[0, 250, 0, 255, 0, 0, 0, 0, 0, 0]].concat();
     let with = |counts, rest: Vec<u8>| query_v4(&Question { counts, rest, ..base.clone() });
     let plain = opt(4096, 0, 0, false, &[]);
-    t.forward("signed: OPT and TSIG", &with([1, 0, 0, 2], [&plain[..], &tsig].concat()), BACKEND_V4);
+    let signed = |size| with([1, 0, 0, 2], [&opt(size, 0, 0, false, &[])[..], &tsig].concat());
+    t.forward("signed: OPT and TSIG", &signed(1232), BACKEND_V4);
+    t.forward("signed, with what fits into a packet", &signed(1452), BACKEND_V4);
+    t.pass("signed, with more", Reason::EdnsSize, &signed(1453));
+    let here = Question { name: wire_name("here.example"), ..base.clone() };
+    let rest = [&plain[..], &tsig].concat();
+    let local = query_v4(&Question { counts: [1, 0, 0, 2], rest: rest.clone(), ..here });
+    t.pass("signed, with more, to this host", Reason::EdnsSize, &local);
+    let refused = Question::new("refused.example");
+    let asked = query_v4(&Question { counts: [1, 0, 0, 2], rest, ..refused.clone() });
+    let answer = answered(&asked, &refused, 0x8105, Some(opt(1232, 0, 0, false, &[])));
+    t.add("signed, with more, answered", asked.octets(), Expected::Answer(Reason::AnsweredRefused, answer));
     t.forward("OPT not first", &with([1, 0, 0, 2], [&tsig[..], &plain].concat()), BACKEND_V4);
-    t.forward("two OPT records", &with([1, 0, 0, 2], [&plain[..], &plain].concat()), BACKEND_V4);
+    t.pass("two OPT records", Reason::EdnsSize, &with([1, 0, 0, 2], [&plain[..], &plain].concat()));
     t.forward("OPT cut short", &with([1, 0, 0, 1], plain[..10].to_vec()), BACKEND_V4);
     let mut endless = plain.clone();
     endless[9..11].copy_from_slice(&[0xff, 0xff]);

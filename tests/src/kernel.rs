@@ -69,6 +69,9 @@ impl InKernel {
         for (&id, hop) in &world.hops {
             this.set_hop(id, Some(*hop));
         }
+        for (&id, live) in &world.lives {
+            this.set_live(id, *live);
+        }
         this
     }
 
@@ -102,6 +105,10 @@ impl Machine for InKernel {
         (by_reason.collect(), counters.received)
     }
 
+    fn set_live(&mut self, backend: u16, live: BackendLive) {
+        self.kernel.set_live(backend, live).unwrap_or_else(|error| panic!("{error}"));
+    }
+
     fn set_hop(&mut self, backend: u16, hop: Option<NextHop>) {
         let live = match hop {
             Some(hop) => {
@@ -112,7 +119,7 @@ impl Machine for InKernel {
             }
             None => BackendLive::UNRESOLVED,
         };
-        self.kernel.set_live(backend, live).unwrap_or_else(|error| panic!("{error}"));
+        self.set_live(backend, live);
     }
 
     fn name(&self) -> &'static str {
@@ -129,7 +136,7 @@ const XDP_REDIRECT: u32 = 4;
 
 fn check_verdict(reason: Reason, verdict: u32) {
     let allowed: &[u32] = match reason.verdict() {
-        Verdict::Pass => &[XDP_PASS],
+        Verdict::Pass | Verdict::Deliver => &[XDP_PASS],
         Verdict::Forward => &[XDP_TX, XDP_REDIRECT],
         Verdict::Answer => &[XDP_TX],
         Verdict::Drop => &[XDP_DROP],

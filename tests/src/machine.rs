@@ -36,6 +36,9 @@ pub trait Machine {
     /// Packets by reason so far, without zeroes, and packets received.
     fn counters(&self) -> (BTreeMap<Reason, u64>, u64);
 
+    /// Sets the live word of a backend that is not reached by a next hop.
+    fn set_live(&mut self, backend: u16, live: BackendLive);
+
     /// Changes how a backend is reached.
     fn set_hop(&mut self, backend: u16, hop: Option<NextHop>);
 
@@ -96,6 +99,10 @@ impl Machine for Host {
         (counters, self.state.received)
     }
 
+    fn set_live(&mut self, backend: u16, live: BackendLive) {
+        self.memory.backends[usize::from(backend)].live = live;
+    }
+
     fn set_hop(&mut self, backend: u16, hop: Option<NextHop>) {
         let index = usize::from(backend);
         self.memory.backends[index].live = match hop {
@@ -114,10 +121,18 @@ impl Machine for Host {
 
 fn check_action(reason: Reason, action: Action) {
     let agrees = match (reason.verdict(), action) {
-        (Verdict::Pass, Action::Pass) => true,
+        (Verdict::Pass | Verdict::Deliver, Action::Pass) => true,
         (Verdict::Forward | Verdict::Answer, Action::Send(_)) => true,
         (Verdict::Drop, Action::Drop) | (Verdict::Abort, Action::Abort) => true,
-        (Verdict::Pass | Verdict::Forward | Verdict::Answer | Verdict::Drop | Verdict::Abort, _) => false,
+        (
+            Verdict::Pass
+            | Verdict::Deliver
+            | Verdict::Forward
+            | Verdict::Answer
+            | Verdict::Drop
+            | Verdict::Abort,
+            _,
+        ) => false,
     };
     assert!(agrees, "{reason:?} must not lead to {action:?}");
 }

@@ -10,7 +10,7 @@ use dproxy_common::{
 };
 use dproxy_userspace::{
     config::{Config, Pattern},
-    control::{Capacity, Ids, Memory, Snapshot, compile},
+    control::{Capacity, Host, Ids, Memory, Snapshot, compile},
 };
 
 /// Our address towards IPv4 backends.
@@ -34,6 +34,8 @@ pub struct World {
     pub snapshot: Snapshot,
     /// How backends are reached, by id.
     pub hops: BTreeMap<u16, NextHop>,
+    /// Live words of the backends that are not reached by a next hop, by id.
+    pub lives: BTreeMap<u16, BackendLive>,
     /// How much the tables hold.
     pub capacity: Capacity,
 }
@@ -42,15 +44,25 @@ impl World {
     /// Compiles a configuration. `interfaces` are the indices of the two sides. Every backend is reachable
     /// on the backends' side.
     pub fn new(text: &str, interfaces: [u32; 2]) -> Self {
+        Self::with_locals(text, interfaces, &[])
+    }
+
+    /// The same with backends on this host, each with the listener that it stands for.
+    pub fn with_locals(text: &str, interfaces: [u32; 2], locals: &[(&str, &str)]) -> Self {
         let config = Config::parse(text, "test").unwrap_or_else(|error| panic!("{error}"));
         let capacity = Capacity::for_routes(config.fast_path.routes, config.fast_path.slots.trailing_zeros());
         let mut ids = Ids::new(&capacity);
-        let sources = [SOURCE_V4, SOURCE_V6].map(|text| text.parse().unwrap());
-        let snapshot =
-            compile(&config, &BTreeSet::from(sources), &mut ids, 1, &capacity).expect("it compiles");
+        let sources = BTreeSet::from([SOURCE_V4, SOURCE_V6].map(|text| text.parse().unwrap()));
+        let locals =
+            locals.iter().map(|(backend, listener)| [backend, listener].map(|text| text.parse().unwrap()));
+        let host = Host { sources, locals: locals.map(|[backend, listener]| (backend, listener)).collect() };
+        let snapshot = compile(&config, &host, &mut ids, 1, &capacity).expect("it compiles");
         let hops =
             snapshot.names.backends.iter().map(|(&id, address)| (id, hop(address, interfaces[BACKEND_SIDE])));
-        Self { hops: hops.collect(), config, snapshot, capacity }
+        let (hops, ids) = (hops.collect(), snapshot.names.backends.iter());
+        let lives = ids.filter(|(_, address)| host.locals.contains_key(address));
+        let lives = lives.map(|(id, _)| (*id, BackendLive::LOCAL)).collect();
+        Self { hops, lives, config, snapshot, capacity }
     }
 
     /// Numbering for the host; the kernel draws keys of its own.
@@ -75,10 +87,11 @@ impl World {
         };
         for (&id, address) in &names.backends {
             let hop = self.hops.get(&id);
+            let by_hop = hop.map_or(BackendLive::UNRESOLVED, |_| BackendLive::reachable(u32::from(id)));
             memory.backends[usize::from(id)] = Backend {
                 address: Address::from(address.ip()),
                 port: Be16::new(address.port()),
-                live: hop.map_or(BackendLive::UNRESOLVED, |_| BackendLive::reachable(u32::from(id))),
+                live: self.lives.get(&id).copied().unwrap_or(by_hop),
                 ..Backend::default()
             };
             memory.next_hops[usize::from(id)] = hop.copied().unwrap_or_default();
@@ -97,7 +110,10 @@ impl World {
 
     /// What a query leads to, in words: its pool, or the reason for something else.
     pub fn leads_to(&self, (reason, subject): (Reason, Subject)) -> &str {
-        if reason == Reason::QueryForwarded {
+        if matches!(
+            reason,
+            Reason::QueryForwarded | Reason::QueryDelivered | Reason::BackendSlowPath | Reason::PoolSlowPath
+        ) {
             self.snapshot.names.pools.get(&subject.pool).map_or("no pool", String::as_str)
         } else {
             reason.label()

@@ -2,10 +2,13 @@
 
 use std::cell::RefCell;
 
-use dproxy_common::reason::{Reason, Verdict};
+use dproxy_common::{
+    abi::{BackendLive, Pool},
+    reason::{Reason, Verdict},
+};
 use dproxy_tests::{
     arbitrary::{damaged_frame, query, route},
-    cases::CONFIG,
+    cases,
     kernel::{InKernel, in_namespace},
     machine::{Host, Machine, Outcome},
     oracle,
@@ -28,8 +31,9 @@ interfaces = ["client"]
 addresses  = ["192.0.2.53", "[2001:db8::53]:53"]
 [pools]
 a = { backends = ["203.0.113.1:1001"] }
-b = { backends = ["203.0.113.2:1002", "203.0.113.4:1004"], policy = "random" }
-c = { backends = ["[2001:db8:f::3]:1003", "203.0.113.3:1003"], hash = "qname+client" }
+b = { backends = ["203.0.113.2:1002", "203.0.113.4:1004", "203.0.113.5:1005"], policy = "random" }
+c = { backends = ["[2001:db8:f::3]:1003", "203.0.113.3:1003", "192.0.2.53:5300"], hash = "qname+client" }
+d = { backends = ["203.0.113.4:1004"] }
 [routes]
 "#,
     );
@@ -37,7 +41,11 @@ c = { backends = ["[2001:db8:f::3]:1003", "203.0.113.3:1003"], hash = "qname+cli
         text.push_str(&format!("'{pattern}' = {target}\n"));
     }
     Config::parse(&text, "random").ok()?;
-    Some(World::new(&text, [1, 2]))
+    let mut world = World::with_locals(&text, [1, 2], &[("192.0.2.53:5300", "192.0.2.53:53")]);
+    let slow = world.backend_id("203.0.113.5:1005");
+    world.lives.insert(slow, BackendLive::SLOW);
+    world.snapshot.pools[3].flags = Pool::SLOW_PATH;
+    Some(world)
 }
 
 fn runner(cases: u32) -> TestRunner {
@@ -75,7 +83,7 @@ fn invariants(frame: &[u8], outcome: &Outcome) -> Result<(), TestCaseError> {
         Verdict::Pass | Verdict::Drop => {
             prop_assert_eq!(&outcome.frame, frame, "{:?} changed the frame", outcome.reason)
         }
-        Verdict::Forward | Verdict::Answer => {
+        Verdict::Deliver | Verdict::Forward | Verdict::Answer => {
             // A wrong checksum stays wrong; a right one stays right.
             if oracle::checksums_are_right(frame) {
                 prop_assert!(
@@ -95,7 +103,7 @@ fn invariants(frame: &[u8], outcome: &Outcome) -> Result<(), TestCaseError> {
 
 #[test]
 fn host_keeps_its_invariants_on_damaged_frames() {
-    let world = World::new(CONFIG, [1, 2]);
+    let world = cases::world([1, 2]);
     let host = RefCell::new(Host::new(&world));
     let outcome = runner(30_000).run(&damaged_frame(), |frame| {
         let outcome = host.borrow_mut().receive(&frame, 1);
@@ -140,7 +148,7 @@ fn kernel_host_and_oracle_agree_on_routes() {
 #[test]
 fn kernel_and_host_do_the_same_to_damaged_frames() {
     in_namespace("differential::kernel_and_host_do_the_same_to_damaged_frames", |[client, backend]| {
-        let world = World::new(CONFIG, [client, backend]);
+        let world = cases::world([client, backend]);
         let (mut kernel, mut host) = (InKernel::new(&world), Host::new(&world));
         let (frames, mut runner) = (damaged_frame(), runner(1));
         for _ in 0..20_000 {

@@ -4,31 +4,21 @@ use std::collections::BTreeMap;
 
 use dproxy_common::reason::Reason;
 use dproxy_tests::{
-    cases::{CONFIG, Case, DARK, Expected, cases},
+    cases::{Case, Expected, cases, world},
     frames::Frame,
     kernel::{InKernel, in_namespace},
     machine::{Host, Machine},
-    world::World,
 };
-
-fn prepared(world: &mut World) {
-    let dark = world.backend_id(DARK);
-    world.hops.remove(&dark);
-}
 
 #[test]
 fn host() {
-    let mut world = World::new(CONFIG, [1, 2]);
-    prepared(&mut world);
-    run(&mut Host::new(&world), 1);
+    run(&mut Host::new(&world([1, 2])), 1);
 }
 
 #[test]
 fn kernel() {
     in_namespace("golden::kernel", |interfaces| {
-        let mut world = World::new(CONFIG, interfaces);
-        prepared(&mut world);
-        run(&mut InKernel::new(&world), interfaces[0]);
+        run(&mut InKernel::new(&world(interfaces)), interfaces[0]);
     });
 }
 
@@ -60,6 +50,7 @@ fn run(machine: &mut impl Machine, interface: u32) {
 fn reason_of(case: &Case) -> Reason {
     match &case.expected {
         Expected::Pass(reason) | Expected::Drop(reason) | Expected::Answer(reason, _) => *reason,
+        Expected::Deliver(_) => Reason::QueryDelivered,
         Expected::Forward(_) => Reason::QueryForwarded,
     }
 }
@@ -78,6 +69,7 @@ fn check(machine: &mut impl Machine, case: &Case, interface: u32) -> Result<(), 
             return Err("is amplified".to_owned());
         }
         Expected::Answer(_, answer) => answer.clone(),
+        Expected::Deliver(frame) => frame.clone(),
         Expected::Forward(frame) => with_ticket(frame, &outcome.frame),
     };
     if outcome.frame != wanted {

@@ -8,18 +8,24 @@ pub struct BackendLive(pub u64);
 impl BackendLive {
     const REACHABLE: u64 = 1 << 32;
 
-    /// No next hop is known: the fast path cannot reach it.
+    /// No way is known: it gets no queries.
     pub const UNRESOLVED: Self = Self(0);
+
+    /// On this host: its address and port are written into the query, which then goes up the stack.
+    pub const LOCAL: Self = Self(2 << 32);
+
+    /// Reached through the slow path: the fast path leaves its queries to that.
+    pub const SLOW: Self = Self(3 << 32);
 
     /// Reachable through a next hop, by its index.
     pub const fn reachable(next_hop: u32) -> Self {
         Self(Self::REACHABLE | next_hop as u64)
     }
 
-    /// The next hop's index, if the fast path may send there.
+    /// The next hop's index, if that is the way.
     #[inline(always)]
     pub const fn next_hop(self) -> Option<u32> {
-        if self.0 & Self::REACHABLE != 0 { Some(self.0 as u32) } else { None }
+        if self.0 >> 32 == Self::REACHABLE >> 32 { Some(self.0 as u32) } else { None }
     }
 }
 

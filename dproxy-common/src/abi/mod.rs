@@ -26,7 +26,7 @@ pub use slot::{CHUNK, Cursor, Slot, SlotWord};
 
 /// Raised whenever a type of this module, a map or the meaning of one changes. It is a global of the
 /// loaded program.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// A table entry: plain integers, no padding, any bit pattern valid.
 ///

@@ -3,7 +3,7 @@ pub const CANDIDATES_PER_LINE: usize = 32;
 
 /// What a pool's policy hashes to pick among its candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
+#[repr(u8)]
 pub enum HashInput {
     /// The question name, case folded.
     Qname = 0,
@@ -19,7 +19,7 @@ pub enum HashInput {
 impl HashInput {
     /// From [`Pool::hash`]; an unknown code counts as the question name.
     #[inline(always)]
-    pub const fn from_code(code: u16) -> Self {
+    pub const fn from_code(code: u8) -> Self {
         match code {
             1 => Self::Client,
             2 => Self::QnameClient,
@@ -41,12 +41,17 @@ pub struct Pool {
     /// Id under which it is counted.
     pub id: u16,
     /// A [`HashInput`].
-    pub hash: u16,
+    pub hash: u8,
+    /// [`Self::SLOW_PATH`] or nothing.
+    pub flags: u8,
     /// Number of its backends that have weight.
     pub members: u32,
 }
 
 impl Pool {
+    /// All queries of the pool are for the slow path.
+    pub const SLOW_PATH: u8 = 1;
+
     /// First line of its members.
     #[inline(always)]
     pub const fn member_line(&self) -> u32 {

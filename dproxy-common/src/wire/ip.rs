@@ -4,6 +4,8 @@ use super::{Address, Be16};
 pub const PROTOCOL_TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const PROTOCOL_UDP: u8 = 17;
+/// Next header of a fragment header (RFC 8200 §4.5).
+pub const PROTOCOL_FRAGMENT: u8 = 44;
 
 /// The more-fragments bit and the fragment offset (RFC 791 §3.1).
 pub const IPV4_FRAGMENT_MASK: u16 = 0x3fff;
@@ -52,4 +54,18 @@ pub struct Ipv6Header {
     pub source: Address,
     /// Destination address.
     pub destination: Address,
+}
+
+/// IPv6 fragment header (RFC 8200 §4.5).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ipv6FragmentHeader {
+    /// Protocol of what was cut into fragments.
+    pub next_header: u8,
+    /// Unused, zero.
+    pub reserved: u8,
+    /// Offset in units of 8 octets (13 bits), reserved (2), more fragments (1).
+    pub offset: Be16,
+    /// Which fragments belong together, raw.
+    pub identification: u32,
 }

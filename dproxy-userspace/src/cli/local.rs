@@ -1,6 +1,5 @@
 //! What is done in this process: `run` and `check`.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use tokio::runtime;
@@ -8,7 +7,7 @@ use tokio::runtime;
 use super::args::Run;
 use super::{Failure, log, print};
 use crate::config::{Config, counted};
-use crate::control::{Ids, compile};
+use crate::control::{Host, Ids, compile};
 use crate::daemon;
 
 /// `dproxy run`.
@@ -24,7 +23,7 @@ pub(super) fn run(run: &Run, socket: Option<&Path>) -> Result<(), Failure> {
 pub(super) fn check(path: &Path) -> Result<(), Failure> {
     let config = Config::load(path)?;
     let capacity = daemon::capacity(&config);
-    compile(&config, &BTreeSet::new(), &mut Ids::new(&capacity), 1, &capacity)?;
+    compile(&config, &Host::default(), &mut Ids::new(&capacity), 1, &capacity)?;
     let backends: usize = config.pools.values().map(|pool| pool.backends.len()).sum();
     print(&[format!(
         "{} is valid: {}, {}, {}",

@@ -1,14 +1,11 @@
 //! From a configuration to a generation.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
 use dproxy_common::abi::{self, CANDIDATES_PER_LINE, CandidateLine, Generation, MAX_DEPTHS, RouteTarget};
 
 use crate::config::{Answer, Config, HashInput, Pattern, PatternKind, Policy, Pool, Target};
 
 use super::{
-    Capacity, Ids, Snapshot, SnapshotNames, destinations,
+    Capacity, Host, Ids, Snapshot, SnapshotNames, destinations,
     maglev::{self, Member},
     routes::{self, NamedRoute, Unbuildable},
 };
@@ -41,10 +38,10 @@ pub enum CompileError {
 
 /// Compiles a configuration that [`check`](crate::config::check) has no problem with.
 ///
-/// `sources` are the addresses that forwarded queries are sent from, `number` becomes the generation's.
+/// `number` becomes the generation's.
 pub fn compile(
     config: &Config,
-    sources: &BTreeSet<IpAddr>,
+    host: &Host,
     ids: &mut Ids,
     number: u64,
     capacity: &Capacity,
@@ -54,9 +51,9 @@ pub fn compile(
         let id = ids.listener(address).ok_or(CompileError::IdsTaken("listener"))?;
         names.listeners.insert(id, *address);
     }
-    let (destination_seed, destinations) =
-        destinations::table(&names.listeners, sources).ok_or(CompileError::Destinations)?;
     let (pools, candidates) = compile_pools(config, ids, &mut names, capacity)?;
+    let (destination_seed, destinations) =
+        destinations::table(&names, host).ok_or(CompileError::Destinations)?;
     let (named, root) = name_routes(config, ids, &mut names)?;
     fits("routes", named.len(), capacity.routes, "raise fast_path.routes and restart dproxy")?;
     let tables = routes::build(&named).map_err(|error| match error {
@@ -118,7 +115,8 @@ fn compile_pools(
             first_line: lines.len() as u32,
             candidates: table.len() as u32,
             id,
-            hash: hash_input(pool.policy) as u16,
+            hash: hash_input(pool.policy) as u8,
+            flags: pool_flags(pool),
             members: weighty.len() as u32,
         };
         pools.push(entry);
@@ -148,6 +146,11 @@ fn members(pool: &Pool, ids: &mut Ids, names: &mut SnapshotNames) -> Result<Vec<
             Ok(Member { id, address: backend.address, weight: backend.weight })
         })
         .collect()
+}
+
+/// Flags of a pool, as [`abi::Pool::flags`] has them.
+const fn pool_flags(_pool: &Pool) -> u8 {
+    0
 }
 
 const fn hash_input(policy: Policy) -> abi::HashInput {

@@ -4,6 +4,7 @@
 //! stand in the maps. Ids that outlive generations come from [`Ids`].
 
 mod compile;
+mod delivery;
 mod destinations;
 mod hops;
 mod ids;
@@ -12,6 +13,8 @@ mod routes;
 mod snapshot;
 
 pub use compile::{CompileError, compile};
+pub use delivery::{Delivery, SlowPath, deliveries};
+pub use destinations::Host;
 pub use hops::Hops;
 pub use ids::{Id, Ids};
 pub use snapshot::{Capacity, Memory, Snapshot, SnapshotNames};

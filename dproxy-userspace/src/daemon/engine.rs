@@ -1,7 +1,7 @@
 //! The one that owns everything, and changes it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
@@ -18,9 +18,9 @@ use super::reachability::Reachability;
 use super::sources::Sources;
 use crate::api::Edited;
 use crate::config::{Config, check};
-use crate::control::{Id, Ids, SnapshotNames, compile};
+use crate::control::{Delivery, Host, Id, Ids, SnapshotNames, compile, deliveries};
 use crate::datapath::{Attachment, CounterId, Datapath, DatapathError};
-use crate::network::{NetworkError, Resolution, Why};
+use crate::network::{NetworkError, Resolution, View, Why};
 
 /// How often the engine looks after neighbours.
 const TICK: Duration = Duration::from_secs(2);
@@ -32,14 +32,17 @@ pub struct Engine {
     pub(super) config: Config,
     pub(super) names: SnapshotNames,
     pub(super) generation: u64,
-    pub(super) resolutions: BTreeMap<IpAddr, Resolution>,
+    /// How each backend gets its queries.
+    pub(super) deliveries: BTreeMap<SocketAddr, Delivery>,
     pub(super) datapath: Box<dyn Datapath>,
     pub(super) life: Life,
     network: Box<dyn Network>,
     reachability: Reachability,
     sources: Sources,
-    /// The sources that the generation in force knows.
-    sources_in_force: BTreeSet<IpAddr>,
+    /// What was last seen of the network.
+    seen: View,
+    /// What the generation in force knows of this host.
+    host: Host,
     ids: Ids,
     live: Live,
     asking: watch::Sender<BTreeSet<IpAddr>>,
@@ -80,13 +83,14 @@ impl Engine {
             config,
             names: SnapshotNames::default(),
             generation: 0,
-            resolutions: BTreeMap::new(),
+            deliveries: BTreeMap::new(),
             datapath,
             life: Life { config_file, live_edits: 0, started, since, queries: Rate::default(), warnings },
             network,
             reachability: Reachability::default(),
             sources: Sources::default(),
-            sources_in_force: BTreeSet::new(),
+            seen: View::default(),
+            host: Host::default(),
             ids: Ids::new(&capacity),
             live: Live::new(&capacity),
             asking: watch::Sender::default(),
@@ -175,12 +179,17 @@ impl Engine {
         Ok(Made { edited: Edited { generation: self.generation, changed }, new_addresses })
     }
 
-    /// Brings the ways to the backends up to date. Only an address that queries have not come from so far
-    /// takes a new generation: it must be known before the first reply to it.
+    /// Brings the ways to the backends up to date. Only an address that queries have not come from so far, or
+    /// other backends on this host, take a new generation: it must know them before the first reply.
     pub(super) async fn follow_network(&mut self) {
         if let Err(problem) = self.resolve(&addresses(&self.config)).await {
             error!("{problem}");
-        } else if self.sources.all().is_subset(&self.sources_in_force) {
+            return;
+        }
+        let deliveries = self.decide(&self.config);
+        let Host { sources, locals } = Host::new(self.sources.all(), &deliveries);
+        if sources.is_subset(&self.host.sources) && locals == self.host.locals {
+            self.deliveries = deliveries;
             self.update_live();
         } else if let Err(problem) = self.put_in_force(self.config.clone()) {
             error!("cannot follow a change of the network: {problem}");
@@ -199,36 +208,48 @@ impl Engine {
         let addresses: Vec<IpAddr> = addresses.iter().copied().collect();
         let attachments = self.datapath.attachments();
         let interfaces: Vec<u32> = attachments.iter().map(|attachment| attachment.index).collect();
-        self.resolutions = self.network.resolve(&addresses, &interfaces).await?;
-        self.reachability.note(&self.resolutions);
-        self.sources.note(self.resolutions.values(), Instant::now());
+        self.seen = self.network.resolve(&addresses, &interfaces).await?;
+        let resolutions = &self.seen.resolutions;
+        self.sources.note(resolutions.values(), Instant::now());
         let is_asked =
             |resolution: &Resolution| matches!(resolution, Resolution::Unreachable(Why::Asked { .. }));
-        let asked = self.resolutions.iter().filter(|(_, resolution)| is_asked(resolution));
+        let asked = resolutions.iter().filter(|(_, resolution)| is_asked(resolution));
         self.asking.send_replace(asked.map(|(address, _)| *address).collect());
         Ok(())
     }
 
+    /// How the backends of a configuration get their queries, after what was last seen.
+    fn decide(&self, config: &Config) -> BTreeMap<SocketAddr, Delivery> {
+        deliveries(config, &self.seen, &self.datapath.egress())
+    }
+
     /// Makes a configuration the next generation, or changes nothing.
     fn put_in_force(&mut self, config: Config) -> Result<(), EditError> {
-        let (number, sources) = (self.generation + 1, self.sources.all());
+        let (number, deliveries) = (self.generation + 1, self.decide(&config));
+        let host = Host::new(self.sources.all(), &deliveries);
         // A draft: if anything goes wrong, no id was given out.
         let mut ids = self.ids.clone();
-        let snapshot = compile(&config, &sources, &mut ids, number, &self.datapath.capacity())?;
-        self.introduce(&ids.take_new(), &snapshot.names)?;
+        let snapshot = compile(&config, &host, &mut ids, number, &self.datapath.capacity())?;
+        self.introduce(&ids.take_new(), &snapshot.names, &deliveries)?;
         self.datapath.publish(&snapshot)?;
         ids.retain(&snapshot.names);
         self.ids = ids;
         self.config = config;
         self.names = snapshot.names;
         self.generation = number;
-        self.sources_in_force = sources;
+        self.host = host;
+        self.deliveries = deliveries;
         self.update_live();
         Ok(())
     }
 
     /// Prepares new ids, so that the first packet to a new backend finds its way.
-    fn introduce(&mut self, new: &[Id], names: &SnapshotNames) -> Result<(), DatapathError> {
+    fn introduce(
+        &mut self,
+        new: &[Id],
+        names: &SnapshotNames,
+        deliveries: &BTreeMap<SocketAddr, Delivery>,
+    ) -> Result<(), DatapathError> {
         let datapath = self.datapath.as_mut();
         let mut backends = BTreeMap::new();
         for id in new {
@@ -244,12 +265,19 @@ impl Engine {
             }
         }
         datapath.introduce(names)?;
-        self.live.update(datapath, &backends, &self.resolutions)
+        // A backend that is not served on this host any more gets no queries from now on: the generation to
+        // come would not know the replies.
+        let retired = names.backends.iter().filter(|(id, address)| {
+            self.live.is_local(**id) && !matches!(deliveries.get(address), Some(Delivery::Local(_)))
+        });
+        backends.extend(retired.map(|(id, address)| (*id, *address)));
+        self.live.update(datapath, &backends, deliveries)
     }
 
     /// Tells the datapath the ways to the backends. If that fails, the next tick tries again.
     fn update_live(&mut self) {
-        let updated = self.live.update(self.datapath.as_mut(), &self.names.backends, &self.resolutions);
+        self.reachability.note(&self.deliveries);
+        let updated = self.live.update(self.datapath.as_mut(), &self.names.backends, &self.deliveries);
         if let Err(problem) = updated {
             error!("cannot update the ways to the backends: {problem}");
         }

@@ -112,6 +112,7 @@ pub(crate) const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
         Verdict::Forward => "forward",
+        Verdict::Deliver => "deliver",
         Verdict::Answer => "answer",
         Verdict::Drop => "drop",
         Verdict::Abort => "abort",

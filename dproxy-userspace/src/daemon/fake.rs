@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::{Engine, Handle};
 use crate::config::Config;
 pub(crate) use datapath::FakeDatapath;
-pub(crate) use network::{FakeNetwork, asked, reachable, silent};
+pub(crate) use network::{FakeNetwork, asked, local, reachable, silent};
 
 /// The interface that it all is behind.
 pub(crate) const INTERFACE: u32 = 2;

@@ -1,11 +1,10 @@
 //! The network as the engine sees it.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use futures_util::future::LocalBoxFuture;
 
-use crate::network::{NetworkError, Observer, Resolution};
+use crate::network::{NetworkError, Observer, View};
 
 /// What the engine wants to know of the network.
 pub trait Network {
@@ -17,8 +16,8 @@ pub trait Network {
     fn resolve<'n>(&'n self, addresses: &'n [IpAddr], interfaces: &'n [u32]) -> Resolving<'n>;
 }
 
-/// Resolutions to come.
-pub type Resolving<'n> = LocalBoxFuture<'n, Result<BTreeMap<IpAddr, Resolution>, NetworkError>>;
+/// A view to come.
+pub type Resolving<'n> = LocalBoxFuture<'n, Result<View, NetworkError>>;
 
 impl Network for Observer {
     fn changed(&mut self) -> LocalBoxFuture<'_, ()> {

@@ -1,11 +1,12 @@
 //! Tells the log when a backend cannot be reached any more, and when it can again.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tracing::{info, warn};
 
-use crate::network::{Resolution, Why};
+use crate::control::Delivery;
+use crate::network::Why;
 
 /// Which addresses the log believes to be reachable.
 #[derive(Debug, Default)]
@@ -20,8 +21,8 @@ enum News<'r> {
 
 impl Reachability {
     /// Logs what has changed.
-    pub(super) fn note(&mut self, resolutions: &BTreeMap<IpAddr, Resolution>) {
-        for news in self.news(resolutions) {
+    pub(super) fn note(&mut self, deliveries: &BTreeMap<SocketAddr, Delivery>) {
+        for news in self.news(deliveries) {
             match news {
                 News::Lost(address, why) => warn!("backends at {address} are not reachable: {why}"),
                 News::Back(address) => info!("backends at {address} are reachable again"),
@@ -29,19 +30,22 @@ impl Reachability {
         }
     }
 
-    fn news<'r>(&mut self, resolutions: &'r BTreeMap<IpAddr, Resolution>) -> Vec<News<'r>> {
-        self.0.retain(|address, _| resolutions.contains_key(address));
+    fn news<'r>(&mut self, deliveries: &'r BTreeMap<SocketAddr, Delivery>) -> Vec<News<'r>> {
+        // All backends at an address are reached, or not, in the same way.
+        let addresses: BTreeMap<IpAddr, &Delivery> =
+            deliveries.iter().map(|(backend, delivery)| (backend.ip(), delivery)).collect();
+        self.0.retain(|address, _| addresses.contains_key(address));
         let mut news = Vec::new();
-        for (&address, resolution) in resolutions {
-            match resolution {
+        for (address, delivery) in addresses {
+            match delivery {
                 // Nothing is known before there is an answer.
-                Resolution::Unreachable(Why::Asked { .. }) => {}
-                Resolution::Unreachable(why) => {
+                Delivery::Unreachable(Why::Asked { .. }) => {}
+                Delivery::Unreachable(why) => {
                     if self.0.insert(address, false) != Some(false) {
                         news.push(News::Lost(address, why));
                     }
                 }
-                Resolution::Reachable(_) => {
+                Delivery::NextHop(_) | Delivery::Local(_) | Delivery::SlowPath(_) => {
                     if self.0.insert(address, true) == Some(false) {
                         news.push(News::Back(address));
                     }
@@ -56,16 +60,22 @@ impl Reachability {
 mod tests {
     use super::*;
     use crate::daemon::fake::{asked, reachable, silent};
+    use crate::network::Resolution;
 
     #[test]
     fn only_what_changes_is_news() {
-        let address: IpAddr = "192.168.1.9".parse().unwrap();
-        let (up, down, unknown) = (reachable("192.168.1.1"), silent("192.168.1.9"), asked("192.168.1.9"));
+        let address: SocketAddr = "192.168.1.9:53".parse().unwrap();
+        let delivery = |resolution| match resolution {
+            Resolution::Reachable(hop) => Delivery::NextHop(hop),
+            Resolution::Unreachable(why) => Delivery::Unreachable(why),
+        };
+        let (up, down) = (delivery(reachable("192.168.1.1")), delivery(silent("192.168.1.9")));
+        let unknown = delivery(asked("192.168.1.9"));
         let mut log = Reachability::default();
         let mut steps = Vec::new();
-        for resolution in [&unknown, &up, &unknown, &up, &down, &unknown, &down, &unknown, &up, &down] {
-            let resolutions = BTreeMap::from([(address, resolution.clone())]);
-            steps.push(log.news(&resolutions).pop().map(|news| matches!(news, News::Back(_))));
+        for delivery in [&unknown, &up, &unknown, &up, &down, &unknown, &down, &unknown, &up, &down] {
+            let deliveries = BTreeMap::from([(address, delivery.clone())]);
+            steps.push(log.news(&deliveries).pop().map(|news| matches!(news, News::Back(_))));
         }
         let (lost, back, nothing) = (Some(false), Some(true), None);
         let expected = [nothing, nothing, nothing, nothing, lost, nothing, nothing, nothing, back, lost];

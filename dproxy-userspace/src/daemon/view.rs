@@ -10,7 +10,7 @@ use super::edit::EditError;
 use super::{Engine, counters, matching, time};
 use crate::api::{self, ApiError, NameRoutes, Pools, Routes, Status};
 use crate::config::{Name, Pattern, Place, Pool, Target, WeightedBackend, counted};
-use crate::network::Resolution;
+use crate::control::Delivery;
 
 impl Engine {
     /// Everything on one screen.
@@ -117,12 +117,14 @@ impl Engine {
 
     fn backend_view(&self, backend: &WeightedBackend) -> api::Backend {
         let WeightedBackend { address, weight } = *backend;
-        let (why, next_hop) = match self.resolutions.get(&address.ip()) {
-            Some(Resolution::Reachable(hop)) => (None, Some(self.next_hop_view(hop))),
-            Some(Resolution::Unreachable(why)) => (Some(why.to_string()), None),
-            None => (Some("the kernel has not been asked for the way yet".to_owned()), None),
+        let (reachable, why, next_hop) = match self.deliveries.get(&address) {
+            Some(Delivery::NextHop(hop)) => (true, None, Some(self.next_hop_view(hop))),
+            Some(Delivery::Local(_)) => (true, None, None),
+            Some(Delivery::SlowPath(why)) => (true, Some(why.to_string()), None),
+            Some(Delivery::Unreachable(why)) => (false, Some(why.to_string()), None),
+            None => (false, Some("the kernel has not been asked for the way yet".to_owned()), None),
         };
-        api::Backend { address, weight, reachable: next_hop.is_some(), why, next_hop }
+        api::Backend { address, weight, reachable, why, next_hop }
     }
 
     fn next_hop_view(&self, hop: &NextHop) -> api::NextHop {

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use aya::{
-    TestRun as _, TestRunOptions,
-    programs::{ProgramError, Xdp},
+    TestRun, TestRunOptions, TestRunResult,
+    programs::{ProgramError, SchedClassifier, Xdp},
 };
 use dproxy_common::explain::Explain;
 
@@ -25,7 +25,12 @@ pub struct Run {
 /// Runs the program on a frame as on a real one, see [`super::Kernel::run`].
 pub(super) fn run(program: &Xdp, frame: &[u8], interface: u32, repeat: u32) -> Result<Run, DatapathError> {
     let context = context(0, frame.len(), interface);
-    test_run(program, frame, &context, repeat).map_err(|error| cannot("run", &error))
+    test_run(program, frame, Some(&context), repeat).map_err(|error| cannot("run", &error))
+}
+
+/// Runs the egress program on a frame, see [`super::Kernel::run_egress`].
+pub(super) fn run_egress(program: &SchedClassifier, frame: &[u8]) -> Result<Run, DatapathError> {
+    test_run(program, frame, None, 1).map_err(|error| cannot("run", &error))
 }
 
 /// Octets of an explain request: the metadata in front of the packet.
@@ -42,7 +47,7 @@ pub(super) fn explain(program: &Xdp, question: Explain, frame: &[u8]) -> Result<
     let packet = [to_octets(question).as_slice(), frame].concat();
     let context = context(REQUEST, packet.len(), 0);
     for _ in 0..ATTEMPTS {
-        let run = test_run(program, &packet, &context, 1).map_err(|error| cannot("ask", &error))?;
+        let run = test_run(program, &packet, Some(&context), 1).map_err(|error| cannot("ask", &error))?;
         let answer = run.frame.first_chunk().map(|octets| from_octets(*octets));
         if let Some(answer) = answer.filter(|answer| answer.key != question.key) {
             return Ok(answer);
@@ -64,12 +69,17 @@ fn context(metadata: usize, length: usize, interface: u32) -> [u8; 24] {
 /// How much a packet may grow: from IPv4 to IPv6 and by two VLAN tags.
 const GROWTH: usize = 64;
 
-fn test_run(program: &Xdp, packet: &[u8], context: &[u8], repeat: u32) -> Result<Run, ProgramError> {
+fn test_run(
+    program: &impl for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = TestRunResult>,
+    packet: &[u8],
+    context: Option<&[u8]>,
+    repeat: u32,
+) -> Result<Run, ProgramError> {
     let mut frame = vec![0; packet.len() + GROWTH];
     let result = program.test_run(TestRunOptions {
         data_in: Some(packet),
         data_out: Some(&mut frame),
-        ctx_in: Some(context),
+        ctx_in: context,
         repeat,
         ..TestRunOptions::default()
     })?;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Attachment, DatapathError, bpf,
+    egress::Egress,
     interface::Interface,
     lock::InterfaceLock,
     pins::{self, Pins},
@@ -23,6 +24,8 @@ pub(super) struct Place {
     pin: PathBuf,
     link: Option<Link>,
     fallback: Option<String>,
+    // Dropped, and so detached, after the XDP program: its queries may be under way.
+    egress: Egress,
     _lock: InterfaceLock,
 }
 
@@ -47,7 +50,8 @@ impl Place {
         if let Some(&(other, _)) = interface.programs.iter().find(|(id, _)| Some(*id) != ours) {
             return Err(not_ours(name, other, pins));
         }
-        Ok(Self { interface, pin, link: link.map(|(link, _)| link), fallback: None, _lock: lock })
+        let egress = Egress::claim(interface.index, pins);
+        Ok(Self { interface, pin, link: link.map(|(link, _)| link), fallback: None, egress, _lock: lock })
     }
 
     /// What to tell about it.
@@ -78,6 +82,18 @@ impl Place {
         Ok(())
     }
 
+    /// Attaches the egress program, or removes that of the process before, if there is none.
+    fn attach_egress(&mut self, program: Option<BorrowedFd<'_>>) -> Result<(), DatapathError> {
+        let Some(program) = program else {
+            self.egress.detach();
+            return Ok(());
+        };
+        self.egress.attach(program).map_err(|error| {
+            let name = &self.interface.name;
+            DatapathError(format!("cannot attach to what leaves by interface {name} (TCX): {error}"))
+        })
+    }
+
     fn detach(&mut self) {
         let Some(link) = self.link.take() else { return };
         detach(link.fd.as_fd(), &self.interface.name);
@@ -94,13 +110,18 @@ impl Drop for Place {
     }
 }
 
-/// Attaches a program to all places, in one mode; then removes what dproxy left on other interfaces.
+/// Attaches the programs to all places, XDP in one mode; then removes what dproxy left on other interfaces.
 pub(super) fn attach(
     places: &mut [Place],
     program: BorrowedFd<'_>,
+    egress: Option<BorrowedFd<'_>>,
     mode: XdpMode,
     pins: &Pins,
 ) -> Result<(), DatapathError> {
+    // What leaves first: there will be replies as soon as there are queries.
+    for place in &mut *places {
+        place.attach_egress(egress)?;
+    }
     for interface in places.iter().map(|place| &place.interface).filter(|interface| !interface.is_up) {
         tracing::warn!("interface {0} is down; `ip link set {0} up` lets packets in", interface.name);
     }
@@ -114,8 +135,9 @@ pub(super) fn attach(
     for place in &mut *places {
         place.fallback.clone_from(&fallback);
         if let Some(link) = &place.link {
-            pins.pin(link.fd.as_fd(), place.interface.index)?;
+            pins.pin(link.fd.as_fd(), &place.pin)?;
         }
+        place.egress.pin(pins)?;
     }
     remove_others(places, pins);
     Ok(())
@@ -192,11 +214,12 @@ fn remove_others(places: &[Place], pins: &Pins) {
         let name = Interface::numbered(index).map_or_else(|| index.to_string(), |interface| interface.name);
         // The lock shows whether it is another dproxy's.
         let Ok(_lock) = InterfaceLock::take(index, &name) else { continue };
-        let pin = pins.path(index);
-        if let Some((link, _)) = pins::pinned(&pin) {
-            detach(link.as_fd(), &name);
+        for pin in [pins.path(index), pins.egress_path(index)] {
+            if let Some((link, _)) = pins::pinned(&pin) {
+                detach(link.as_fd(), &name);
+            }
+            pins::remove(&pin);
         }
-        pins::remove(&pin);
     }
 }
 

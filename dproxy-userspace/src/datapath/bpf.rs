@@ -28,6 +28,9 @@ mod command {
 const MAP_TYPE_ARRAY: u32 = 2;
 const MAP_TYPE_ARRAY_OF_MAPS: u32 = 12;
 const ATTACH_TYPE_XDP: u32 = 37;
+const ATTACH_TYPE_TCX_EGRESS: u32 = 47;
+/// In front of all programs that are there.
+const BEFORE: u32 = 1 << 3;
 
 /// Makes the system call.
 ///
@@ -185,6 +188,15 @@ pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
 /// Attaches an XDP program to an interface, as a link that lasts until the last reference to it is gone.
 /// `flags` choose the mode.
 pub(super) fn create_xdp_link(program: BorrowedFd<'_>, interface: u32, flags: u32) -> io::Result<OwnedFd> {
+    create_link(program, interface, ATTACH_TYPE_XDP, flags)
+}
+
+/// Attaches a classifier to what leaves by an interface, as a TCX link, in front of others (Linux 6.6).
+pub(super) fn create_egress_link(program: BorrowedFd<'_>, interface: u32) -> io::Result<OwnedFd> {
+    create_link(program, interface, ATTACH_TYPE_TCX_EGRESS, BEFORE)
+}
+
+fn create_link(program: BorrowedFd<'_>, interface: u32, attach_type: u32, flags: u32) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attributes {
         program_fd: u32,
@@ -193,7 +205,7 @@ pub(super) fn create_xdp_link(program: BorrowedFd<'_>, interface: u32, flags: u3
         flags: u32,
     }
     let program_fd = program.as_raw_fd() as u32;
-    let mut attributes = Attributes { program_fd, interface, attach_type: ATTACH_TYPE_XDP, flags };
+    let mut attributes = Attributes { program_fd, interface, attach_type, flags };
     // SAFETY: these are the command's attributes, without pointers; it returns a descriptor.
     unsafe { open(command::LINK_CREATE, &mut attributes) }
 }
@@ -224,14 +236,14 @@ pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LinkInfo {
-    /// [`LinkInfo::XDP`], or another kind.
+    /// [`LinkInfo::XDP`], [`LinkInfo::TCX`], or another kind.
     pub(super) kind: u32,
     /// Its id.
     pub(super) id: u32,
     /// Id of its program.
     pub(super) program: u32,
     reserved: u32,
-    /// Of an XDP link, the index of its interface, in whatever network namespace; 0 if that is gone.
+    /// Of an XDP or TCX link, the index of its interface, in whatever network namespace; 0 if that is gone.
     pub(super) interface: u32,
     reserved_too: u32,
 }
@@ -239,6 +251,8 @@ pub(super) struct LinkInfo {
 impl LinkInfo {
     /// `BPF_LINK_TYPE_XDP`.
     pub(super) const XDP: u32 = 6;
+    /// `BPF_LINK_TYPE_TCX`.
+    pub(super) const TCX: u32 = 11;
 }
 
 /// Asks what a link is.

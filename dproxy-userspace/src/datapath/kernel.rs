@@ -15,6 +15,7 @@ use super::{
     attach::{self, Place},
     bpf,
     counters::CounterMaps,
+    egress,
     grace::GracePeriod,
     load::{self, incomplete},
     maps::Maps,
@@ -56,6 +57,7 @@ pub struct Kernel {
     pub(super) grace: GracePeriod,
     capacity: Capacity,
     pub(super) settings: Settings,
+    egress: Result<(), String>,
     pub(super) ebpf: Ebpf,
 }
 
@@ -68,7 +70,8 @@ impl Kernel {
         let pins = Pins::open(&options.bpffs)?;
         let places =
             options.interfaces.iter().map(|name| Place::claim(name, &pins)).collect::<Result<_, _>>()?;
-        let (ebpf, settings) = load::load(options)?;
+        let (mut ebpf, settings) = load::load(options)?;
+        let egress = egress::load(&mut ebpf);
         let processors = aya::util::nr_cpus()
             .map_err(|(file, error)| DatapathError(format!("cannot read {file}: {error}; mount /sys")))?;
         seed_cursors(&ebpf, processors)?;
@@ -85,6 +88,7 @@ impl Kernel {
             grace,
             capacity,
             settings,
+            egress,
             ebpf,
         })
     }
@@ -94,6 +98,11 @@ impl Kernel {
     /// [`Datapath::explain`], this counts, and takes slots.
     pub fn run(&self, frame: &[u8], interface: u32, repeat: u32) -> Result<Run, DatapathError> {
         ask::run(load::program(&self.ebpf)?, frame, interface, repeat)
+    }
+
+    /// Runs the egress program on a frame that leaves.
+    pub fn run_egress(&self, frame: &[u8]) -> Result<Run, DatapathError> {
+        ask::run_egress(egress::program(&self.ebpf)?, frame)
     }
 
     /// How queries in flight are numbered.
@@ -146,6 +155,10 @@ impl Datapath for Kernel {
         self.maps.set_live(backend, live)
     }
 
+    fn egress(&self) -> Result<(), String> {
+        self.egress.clone()
+    }
+
     fn explain(&self, frame: &[u8], generation: u64) -> Result<Explain, DatapathError> {
         let question = Explain::question(self.settings.explain_key, generation);
         ask::explain(load::program(&self.ebpf)?, question, frame)
@@ -161,8 +174,12 @@ impl Datapath for Kernel {
 
     fn attach(&mut self) -> Result<(), DatapathError> {
         let program = load::program(&self.ebpf)?;
-        let program = program.fd().map_err(|_| incomplete())?;
-        attach::attach(&mut self.places, program.as_fd(), self.mode, &self.pins)
+        let program = program.fd().map_err(|_| incomplete())?.as_fd();
+        let egress = match self.egress {
+            Ok(()) => Some(egress::program(&self.ebpf)?.fd().map_err(|_| incomplete())?.as_fd()),
+            Err(_) => None,
+        };
+        attach::attach(&mut self.places, program, egress, self.mode, &self.pins)
     }
 
     fn attachments(&self) -> Vec<Attachment> {

@@ -106,7 +106,7 @@ fn explain_object(error: &(dyn Error + 'static)) -> DatapathError {
     })
 }
 
-fn explain_program(error: &ProgramError) -> DatapathError {
+pub(super) fn explain_program(error: &ProgramError) -> DatapathError {
     let ProgramError::LoadError { io_error, verifier_log } = error else { return explain_object(error) };
     if io_error.raw_os_error() == Some(libc::EPERM) {
         return DatapathError(NEEDS_ROOT.to_owned());

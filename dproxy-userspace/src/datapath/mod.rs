@@ -6,6 +6,7 @@ mod ask;
 mod attach;
 mod bpf;
 mod counters;
+mod egress;
 mod grace;
 mod interface;
 mod kernel;
@@ -57,6 +58,10 @@ pub trait Datapath: Send {
 
     /// Sets a backend's live word, at once and whole.
     fn set_live(&mut self, backend: u16, live: BackendLive) -> Result<(), DatapathError>;
+
+    /// Are replies of backends on this host made to come from their listener? If not, why: the text completes
+    /// "it is on this host, and …".
+    fn egress(&self) -> Result<(), String>;
 
     /// Asks the loaded program what it would do with a frame, in generation `generation` or, if 0, in the
     /// one in force. Changes nothing.

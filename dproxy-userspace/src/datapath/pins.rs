@@ -1,5 +1,6 @@
 //! Where links outlive the process: a folder in a BPF file system.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,7 +14,7 @@ use super::{
     bpf::{self, LinkInfo},
 };
 
-/// The pinned links: `<bpffs>/links/<network namespace>-<interface index>`.
+/// The pinned links: `<bpffs>/links/<network namespace>-<interface index>`, and the same with `-egress`.
 ///
 /// By index, not by name: a link stays with its interface when that is renamed, and a name may have a
 /// dot, which a BPF file system does not take. The namespace's number keeps interfaces with one index
@@ -50,13 +51,12 @@ impl Pins {
         })
     }
 
-    /// Pins the link of an interface, if it is not.
-    pub(super) fn pin(&self, link: BorrowedFd<'_>, interface: u32) -> Result<(), DatapathError> {
+    /// Pins a link at a path, if it is not.
+    pub(super) fn pin(&self, link: BorrowedFd<'_>, path: &Path) -> Result<(), DatapathError> {
         // Another dproxy that has ended may have removed it.
         self.make_folder()?;
-        match bpf::pin(link, &self.path(interface)) {
+        match bpf::pin(link, path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                let path = self.path(interface);
                 Err(DatapathError(format!("cannot pin a link at {}: {error}", path.display())))
             }
             Ok(()) | Err(_) => Ok(()),
@@ -68,18 +68,24 @@ impl Pins {
         &self.folder
     }
 
+    /// Where the egress program's link of an interface is pinned.
+    pub(super) fn egress_path(&self, interface: u32) -> PathBuf {
+        self.folder.join(format!("{}-{interface}{EGRESS}", self.namespace))
+    }
+
     /// Where the link of an interface is pinned.
     pub(super) fn path(&self, interface: u32) -> PathBuf {
         self.folder.join(format!("{}-{interface}", self.namespace))
     }
 
     /// The interfaces of this namespace for which there is a pin.
-    pub(super) fn interfaces(&self) -> impl Iterator<Item = u32> {
+    pub(super) fn interfaces(&self) -> BTreeSet<u32> {
         let namespace = self.namespace.to_string();
-        self.all().filter_map(move |path| {
+        let index = |path: PathBuf| {
             let (of, index) = path.file_name()?.to_str()?.split_once('-')?;
-            if of == namespace { index.parse().ok() } else { None }
-        })
+            if of == namespace { index.strip_suffix(EGRESS).unwrap_or(index).parse().ok() } else { None }
+        };
+        self.all().filter_map(index).collect()
     }
 
     /// Removes the pins, of any namespace, whose interface is gone.
@@ -104,11 +110,14 @@ impl Drop for Pins {
     }
 }
 
+/// How the names of the egress program's pins end.
+const EGRESS: &str = "-egress";
+
 /// The link pinned at a path, and what it is.
 pub(super) fn pinned(path: &Path) -> Option<(OwnedFd, LinkInfo)> {
     let link = bpf::open_pin(path).ok()?;
     let info = bpf::link_info(link.as_fd()).ok()?;
-    (info.kind == LinkInfo::XDP).then_some((link, info))
+    matches!(info.kind, LinkInfo::XDP | LinkInfo::TCX).then_some((link, info))
 }
 
 /// Removes a pin, if it is there.

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use dproxy_common::{abi::NextHop, wire::Mac};
 
 use super::*;
-use crate::control::{Ids, compile};
+use crate::control::{Host, Ids, compile};
 use world::World;
 
 /// Where [`control`] thinks it sends from.
@@ -47,9 +47,9 @@ impl Compiler {
         let listen =
             format!("[listen]\ninterfaces = [\"v0\"]\naddresses = [\"{SOURCE}\", \"[2001:db8::53]:5353\"]\n");
         let config = crate::config::Config::parse(&format!("{listen}{rest}"), "test").unwrap();
-        let sources = BTreeSet::from([SOURCE.parse().unwrap()]);
+        let host = Host { sources: BTreeSet::from([SOURCE.parse().unwrap()]), ..Host::default() };
         self.number += 1;
-        compile(&config, &sources, &mut self.ids, self.number, &self.capacity).unwrap()
+        compile(&config, &host, &mut self.ids, self.number, &self.capacity).unwrap()
     }
 }
 

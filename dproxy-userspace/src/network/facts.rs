@@ -1,6 +1,6 @@
 //! What the kernel reported, in our words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use dproxy_common::wire::Mac;
@@ -14,6 +14,15 @@ pub(super) struct Facts {
     pub neighbours: BTreeMap<Neighbour, Entry>,
     /// How the kernel routes, by destination.
     pub routes: BTreeMap<IpAddr, Route>,
+    /// The ways out of this host, if somebody wants to know.
+    pub exits: BTreeSet<Exit>,
+}
+
+/// A way out of this host: an interface that a route through a gateway, or the default route, leaves by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Exit {
+    pub is_ipv4: bool,
+    pub interface: u32,
 }
 
 /// An interface.

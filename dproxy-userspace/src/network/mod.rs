@@ -19,5 +19,5 @@ mod why;
 
 pub use error::NetworkError;
 pub use observer::Observer;
-pub use resolution::Resolution;
+pub use resolution::{Bypass, Resolution, View};
 pub use why::Why;

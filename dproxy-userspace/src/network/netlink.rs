@@ -28,6 +28,12 @@ pub(super) async fn facts(handle: &Handle, addresses: &[IpAddr]) -> Result<Facts
         facts.routes.insert(address, route(handle, address).await?);
     }
 
+    if facts.routes.values().any(|route| *route == Route::Local) {
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            exits(handle, family, &mut facts).await?;
+        }
+    }
+
     let request = handle.link().get().set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]);
     let mut links = pin!(request.execute());
     while let Some(message) = links.try_next().await.map_err(failure("interfaces"))? {
@@ -60,6 +66,17 @@ async fn route(handle: &Handle, to: IpAddr) -> Result<Route, NetworkError> {
         Err(rtnetlink::Error::NetlinkError(error)) => Ok(read::route_error(&error.to_io())),
         Err(error) => Err(failure("routes")(error)),
     }
+}
+
+/// Asks for all routes of a family. Only replies of backends on this host go by them.
+async fn exits(handle: &Handle, family: AddressFamily, facts: &mut Facts) -> Result<(), NetworkError> {
+    let mut question = RouteMessage::default();
+    question.header.address_family = family;
+    let mut routes = pin!(handle.route().get(question).execute());
+    while let Some(message) = routes.try_next().await.map_err(failure("routes"))? {
+        facts.exits.extend(read::exits(&message));
+    }
+    Ok(())
 }
 
 /// Makes the kernel ask for a neighbour, as `ip neigh replace … use` does. It asks at once if it does not

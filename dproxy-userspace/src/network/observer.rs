@@ -13,7 +13,7 @@ use tracing::warn;
 use super::error::NetworkError;
 use super::facts::Neighbour;
 use super::netlink;
-use super::resolution::{Resolution, Verdict};
+use super::resolution::{Verdict, View};
 use subscription::Subscription;
 
 /// Changes come in bursts: that much time, from the first one, to take them together.
@@ -68,11 +68,7 @@ impl Observer {
     /// Neighbours on the way that are unknown, silent or stale are asked for, so call this after each
     /// [change](Self::changed), and every few seconds in any case: then entries are confirmed as they
     /// would be with traffic of the kernel's own. It is the kernel that limits how often it asks.
-    pub async fn resolve(
-        &self,
-        addresses: &[IpAddr],
-        attached: &[u32],
-    ) -> Result<BTreeMap<IpAddr, Resolution>, NetworkError> {
+    pub async fn resolve(&self, addresses: &[IpAddr], attached: &[u32]) -> Result<View, NetworkError> {
         // A connection each time: there is none to repair, and no late answer to an earlier question.
         let (connection, handle, _) = rtnetlink::new_connection().map_err(NetworkError::Open)?;
         tokio::select! {
@@ -100,11 +96,7 @@ impl Observer {
 }
 
 /// Collects the facts, judges them, and asks for the neighbours that need it.
-async fn look(
-    handle: &Handle,
-    addresses: &[IpAddr],
-    attached: &[u32],
-) -> Result<BTreeMap<IpAddr, Resolution>, NetworkError> {
+async fn look(handle: &Handle, addresses: &[IpAddr], attached: &[u32]) -> Result<View, NetworkError> {
     let facts = netlink::facts(handle, addresses).await?;
     let verdicts: BTreeMap<IpAddr, Verdict> =
         addresses.iter().map(|&address| (address, facts.verdict(address, attached))).collect();
@@ -121,5 +113,6 @@ async fn look(
         Some(error) => verdict.resolution.although_not_asked(error),
         None => verdict.resolution,
     };
-    Ok(verdicts.into_iter().map(|(address, verdict)| (address, in_the_end(verdict))).collect())
+    let resolutions = verdicts.into_iter().map(|(address, verdict)| (address, in_the_end(verdict))).collect();
+    Ok(View { resolutions, bypass: facts.bypass(attached) })
 }

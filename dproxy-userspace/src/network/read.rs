@@ -5,15 +5,16 @@ use std::net::IpAddr;
 
 use dproxy_common::wire::Mac;
 use rtnetlink::packet_route::{
+    AddressFamily,
     link::{InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage},
     neighbour::{
         NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage,
         NeighbourState,
     },
-    route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
+    route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType, RouteVia},
 };
 
-use super::facts::{Entry, Link, Neighbour, Route, Standing, Vlan};
+use super::facts::{Entry, Exit, Link, Neighbour, Route, Standing, Vlan};
 
 /// The value of the first attribute that the pattern fits.
 macro_rules! attribute {
@@ -96,6 +97,25 @@ pub(super) fn route(message: &RouteMessage) -> Route {
         Some(interface) => Route::Via { interface, gateway, source },
         None => Route::Unknown("its answer names no interface".to_owned()),
     }
+}
+
+/// The interfaces by which a route of the main table leaves for hosts that are not neighbours.
+pub(super) fn exits(message: &RouteMessage) -> Vec<Exit> {
+    let RouteMessage { header, attributes, .. } = message;
+    if header.table != RouteHeader::RT_TABLE_MAIN || header.kind != RouteType::Unicast {
+        return Vec::new();
+    }
+    let is_default = header.destination_prefix_length == 0;
+    let has_gateway = |attributes: &[RouteAttribute]| {
+        attribute!(attributes, RouteAttribute::Gateway(_) | RouteAttribute::Via(_) => ()).is_some()
+    };
+    let only = attribute!(attributes, RouteAttribute::Oif(index) => *index);
+    let only = only.filter(|_| is_default || has_gateway(attributes));
+    let hops = attribute!(attributes, RouteAttribute::MultiPath(hops) => hops.as_slice()).unwrap_or_default();
+    let hops = hops.iter().filter(|hop| is_default || has_gateway(&hop.attributes));
+    let interfaces = only.into_iter().chain(hops.map(|hop| hop.interface_index));
+    let is_ipv4 = header.address_family == AddressFamily::Inet;
+    interfaces.map(|interface| Exit { is_ipv4, interface }).collect()
 }
 
 /// What a route is instead of unicast.

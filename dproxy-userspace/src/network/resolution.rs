@@ -1,5 +1,6 @@
 //! From facts to a next hop. Pure.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
@@ -8,7 +9,7 @@ use dproxy_common::{
     wire::{Be16, VlanTags},
 };
 
-use super::facts::{Entry, Facts, Link, Neighbour, Route, Standing, Vlan};
+use super::facts::{Entry, Exit, Facts, Link, Neighbour, Route, Standing, Vlan};
 use super::why::Why;
 
 /// How many devices the kernel allows on top of each other.
@@ -41,6 +42,34 @@ impl Resolution {
     }
 }
 
+/// What the kernel's network stack says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// How each address is reached.
+    pub resolutions: BTreeMap<IpAddr, Resolution>,
+    /// Where this host's own packets may leave past the fast path. Only known when one of the addresses is
+    /// this host's.
+    pub bypass: Bypass,
+}
+
+/// For each IP version, an interface that the fast path is not attached to, but that a gateway is behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named by IP version")]
+pub struct Bypass {
+    pub v4: Option<String>,
+    pub v6: Option<String>,
+}
+
+impl Bypass {
+    /// That of an address's IP version.
+    pub fn of(&self, address: IpAddr) -> Option<&str> {
+        match address {
+            IpAddr::V4(_) => self.v4.as_deref(),
+            IpAddr::V6(_) => self.v6.as_deref(),
+        }
+    }
+}
+
 /// A resolution, and what would make it better or keep it true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
@@ -65,6 +94,29 @@ impl Facts {
             Ok(way) => self.meet(&way),
             Err(why) => Verdict { resolution: Resolution::Unreachable(why), ask: None },
         }
+    }
+
+    /// Where packets of this host may leave past a fast path that is attached to the interfaces `attached`.
+    pub fn bypass(&self, attached: &[u32]) -> Bypass {
+        let of = |is_ipv4: bool| {
+            let exits = self.exits.iter().filter(|exit| exit.is_ipv4 == is_ipv4);
+            let past = |exit: &&Exit| !self.passes(exit.interface, attached);
+            exits.filter(past).map(|exit| self.describe(exit.interface)).next()
+        };
+        Bypass { v4: of(true), v6: of(false) }
+    }
+
+    /// Does what leaves by an interface pass one of those `attached`: itself, or what it is a VLAN of?
+    fn passes(&self, mut index: u32, attached: &[u32]) -> bool {
+        for _ in 0..MAX_NESTING {
+            if attached.contains(&index) {
+                return true;
+            }
+            let vlan = self.links.get(&index).and_then(|link| link.vlan);
+            let Some(parent) = vlan.and_then(|vlan| vlan.parent) else { return false };
+            index = parent;
+        }
+        false
     }
 
     /// Completes a way with the neighbour's address.

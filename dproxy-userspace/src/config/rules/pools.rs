@@ -86,22 +86,11 @@ fn check_backend(
 
 /// A listener that the backend would be confused with.
 fn conflict(place: Place, address: SocketAddr, listeners: &[SocketAddr]) -> Option<Problem> {
-    let same_host = |listener: &SocketAddr| listener.ip() == address.ip();
-    let (index, says, allowed) = match listeners.iter().position(|listener| *listener == address) {
-        Some(index) => (
-            index,
-            "is a listener too, so that queries would go round in a loop",
-            "an address that is no listener",
-        ),
-        None => {
-            let index = listeners.iter().position(same_host)?;
-            (index, "has the address of a listener, so that it is on this host", REMOTE_ONLY)
-        }
-    };
-    Some(Problem::new(place, says, allowed).against(Place::Listener(index, listeners[index])))
+    let index = listeners.iter().position(|listener| *listener == address)?;
+    let says = "is a listener too, so that queries would go round in a loop";
+    let problem = Problem::new(place, says, "an address that is no listener");
+    Some(problem.against(Place::Listener(index, listeners[index])))
 }
-
-const REMOTE_ONLY: &str = "a backend on another host; local ones are not supported by the fast path yet";
 
 /// What speaks against an address, whatever else is configured, and what would be right.
 fn objection(address: SocketAddr) -> Option<(&'static str, String)> {
@@ -110,9 +99,7 @@ fn objection(address: SocketAddr) -> Option<(&'static str, String)> {
         Special::Unspecified => Some(("has an address that is no host's", unicast)),
         Special::Multicast => Some(("has a multicast address", unicast)),
         Special::Broadcast => Some(("has the broadcast address", unicast)),
-        Special::Loopback => {
-            Some(("has a loopback address, so that it is on this host", REMOTE_ONLY.to_owned()))
-        }
+        Special::Loopback => None,
         Special::LinkLocal => {
             Some(("has a link-local address, which means nothing without an interface", unicast))
         }

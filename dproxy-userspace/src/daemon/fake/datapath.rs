@@ -9,7 +9,7 @@ use dproxy_common::explain::Explain;
 use dproxy_common::host::{HostPacket, HostState};
 use dproxy_common::pipeline;
 use dproxy_common::reason::Reason;
-use dproxy_common::wire::Be16;
+use dproxy_common::wire::{Address, Be16};
 use dproxy_common::work::Work;
 
 use super::INTERFACE;
@@ -73,6 +73,22 @@ impl Tables {
         sources.map(|entry| entry.address.into()).collect()
     }
 
+    /// The addresses of the backends on this host whose replies the generation in force knows.
+    pub(crate) fn locals(&self) -> BTreeSet<Address> {
+        let destinations = &self.published.as_ref().unwrap().destinations;
+        let locals = destinations.iter().filter(|entry| entry.kind == Destination::LOCAL_BACKEND);
+        locals.map(|entry| entry.address).collect()
+    }
+
+    /// The live word of a backend.
+    pub(crate) fn live(&self, address: &str) -> BackendLive {
+        let address: SocketAddr = address.parse().unwrap();
+        let is_meant = |backend: &&Backend| {
+            backend.address == address.ip().into() && backend.port.get() == address.port()
+        };
+        self.backends.values().find(is_meant).unwrap().live
+    }
+
     /// The backends' addresses, and where frames to them go.
     pub(crate) fn ways(&self) -> BTreeMap<SocketAddr, Option<NextHop>> {
         let way = |backend: &Backend| backend.live.next_hop().map(|index| self.next_hops[&index]);
@@ -129,6 +145,13 @@ impl Datapath for FakeDatapath {
         assert_eq!(snapshot.generation.number, self.generation() + 1);
         self.introduce(&snapshot.names)?;
         let mut tables = self.tables();
+        let known = |backend: &Backend| {
+            let mut entries = snapshot.destinations.iter();
+            entries.any(|entry| entry.kind == Destination::LOCAL_BACKEND && entry.address == backend.address)
+        };
+        let in_use = snapshot.names.backends.keys().map(|id| &tables.backends[id]);
+        let mut locals = in_use.filter(|backend| backend.live == BackendLive::LOCAL);
+        assert!(locals.all(known), "replies under way to their listener would not be known");
         tables.published = Some(snapshot.clone());
         tables.first_ways = tables.ways();
         Ok(())
@@ -148,10 +171,18 @@ impl Datapath for FakeDatapath {
         let mut tables = self.tables();
         let in_use =
             tables.published.as_ref().is_some_and(|snapshot| snapshot.names.backends.contains_key(&backend));
+        if live == BackendLive::LOCAL && in_use {
+            let backend = tables.backends[&backend];
+            assert!(tables.locals().contains(&backend.address), "replies from it would not be known");
+        }
         if let Some(hop) = live.next_hop().filter(|_| in_use).map(|index| tables.next_hops[&index]) {
             assert!(tables.sources().contains(&hop.source.into()), "replies to it would not be known");
         }
         tables.backends.get_mut(&backend).expect("a backend that was introduced").live = live;
+        Ok(())
+    }
+
+    fn egress(&self) -> Result<(), String> {
         Ok(())
     }
 

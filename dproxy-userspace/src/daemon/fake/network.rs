@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::INTERFACE;
 use crate::daemon::network::{Network, Resolving};
-use crate::network::{Resolution, Why};
+use crate::network::{Bypass, Resolution, View, Why};
 
 /// A network in memory, where all is reachable that nothing else is said about. Clones are handles to one.
 #[derive(Clone, Default)]
@@ -20,6 +20,7 @@ pub(crate) struct FakeNetwork(Arc<Facts>);
 #[derive(Default)]
 struct Facts {
     resolutions: Mutex<BTreeMap<IpAddr, Resolution>>,
+    bypass: Mutex<Bypass>,
     changed: Notify,
 }
 
@@ -27,6 +28,12 @@ impl FakeNetwork {
     /// Says how an address is reached from now on.
     pub(crate) fn set(&self, address: &str, resolution: Resolution) {
         self.0.resolutions.lock().unwrap().insert(address.parse().unwrap(), resolution);
+        self.0.changed.notify_one();
+    }
+
+    /// Says that this host's packets leave past the fast path.
+    pub(crate) fn set_bypass(&self, bypass: Bypass) {
+        *self.0.bypass.lock().unwrap() = bypass;
         self.0.changed.notify_one();
     }
 }
@@ -44,7 +51,8 @@ impl Network for FakeNetwork {
             said.get(address).cloned().unwrap_or_else(|| reachable(source))
         };
         let resolutions = addresses.iter().map(|address| (*address, resolve(address))).collect();
-        Box::pin(async { Ok(resolutions) })
+        let bypass = self.0.bypass.lock().unwrap().clone();
+        Box::pin(async { Ok(View { resolutions, bypass }) })
     }
 }
 
@@ -68,4 +76,9 @@ pub(crate) fn asked(address: &str) -> Resolution {
 pub(crate) fn silent(address: &str) -> Resolution {
     let (neighbour, interface) = (address.parse().unwrap(), "eth0".to_owned());
     Resolution::Unreachable(Why::Silent { neighbour, interface })
+}
+
+/// On this very host.
+pub(crate) fn local(address: &str) -> Resolution {
+    Resolution::Unreachable(Why::Local(address.parse().unwrap()))
 }

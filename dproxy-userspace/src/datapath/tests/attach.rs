@@ -45,7 +45,7 @@ fn auto_is_generic_on_a_veth_and_leaves_nothing_behind() {
     assert_eq!((interface.as_str(), *mode), ("v0", XdpMode::Generic));
     assert!(fallback.as_deref().unwrap().starts_with("v0 is a veth"), "{fallback:?}");
     assert_eq!(modes(&["v0"]), [XdpMode::Generic]);
-    assert_eq!(pins(), Some(1));
+    assert_eq!(pins(), Some(2), "of XDP, and of egress");
     drop(kernel);
     assert_eq!(modes(&["v0"]), []);
     assert!(!fs::exists(world::BPFFS).unwrap());
@@ -153,7 +153,7 @@ fn an_interface_is_served_by_one_dproxy() {
     // Another one in another namespace, with the same folder for pins, and the index of v0.
     world.within(&far, || {
         let second = attached(&["v1"], XdpMode::Auto).unwrap();
-        assert_eq!(pins(), Some(2));
+        assert_eq!(pins(), Some(4));
         drop(second);
     });
     assert_eq!(programs("v0"), before);

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use dproxy_common::wire::Mac;
 
-use super::super::facts::{Entry, Facts, Link, Neighbour, Route, Standing, Vlan};
-use super::super::{Resolution, Why};
+use super::super::facts::{Entry, Exit, Facts, Link, Neighbour, Route, Standing, Vlan};
+use super::super::{Bypass, Resolution, Why};
 
 const LO: u32 = 1;
 const ETH1: u32 = 2;
@@ -90,7 +90,8 @@ fn judge(route: Route, attached: &[u32]) -> String {
     let links = links();
     let on_link = |&interface: &u32| neighbours.map(|address| Neighbour { interface, address });
     let everybody = links.keys().flat_map(on_link).map(|who| (who, entry(Standing::Usable(mac(0x99)))));
-    let facts = Facts { neighbours: everybody.collect(), routes: [(to, route)].into(), links };
+    let routes = [(to, route)].into();
+    let facts = Facts { neighbours: everybody.collect(), routes, links, ..Facts::default() };
     show(&facts.verdict(to, attached).resolution)
 }
 
@@ -234,11 +235,41 @@ fn neighbours() {
             links: links(),
             neighbours: entry.map(|entry| (gateway, entry)).into_iter().collect(),
             routes: [(to, via(ETH1, Some("10.0.0.254")))].into(),
+            ..Facts::default()
         };
         let verdict = facts.verdict(to, &[ETH1]);
         assert_eq!(show(&verdict.resolution), expected, "{case}");
         assert_eq!(verdict.ask, ask.then_some(gateway), "{case}");
         assert_eq!(facts.verdict(to, &[ETH2]).ask, None, "{case}: not asked when it would not help");
+    }
+}
+
+#[test]
+fn ways_past_the_fast_path() {
+    let bypass = |exits: &[(bool, u32)], attached: &[u32]| {
+        let exits = exits.iter().map(|&(is_ipv4, interface)| Exit { is_ipv4, interface });
+        let Bypass { v4, v6 } =
+            Facts { links: links(), exits: exits.collect(), ..Facts::default() }.bypass(attached);
+        [v4, v6].map(|interface| interface.unwrap_or_else(|| "none".to_owned()))
+    };
+    for (exits, attached, expected) in [
+        (&[][..], &[ETH1][..], ["none", "none"]),
+        (&[(true, ETH1), (false, ETH1)], &[ETH1], ["none", "none"]),
+        (&[(true, ETH1), (false, ETH1)], &[ETH2], ["eth1", "eth1"]),
+        (&[(true, ETH1), (true, ETH2), (false, ETH1)], &[ETH1], ["eth2", "none"]),
+        (&[(true, ETH1), (false, ETH2)], &[ETH1, ETH2], ["none", "none"]),
+        (&[(true, VLAN), (false, CUSTOMER)], &[ETH1], ["none", "none"]),
+        (&[(true, VLAN)], &[VLAN], ["none", "none"]),
+        (&[(true, ETH1)], &[VLAN], ["eth1", "none"]),
+        (&[(true, BRIDGE)], &[PORT], ["br0 (bridge of eth5)", "none"]),
+        (
+            &[(true, ORPHAN)],
+            &[ETH1],
+            ["orphan (VLAN 9 of an interface in another network namespace)", "none"],
+        ),
+        (&[(false, 77)], &[ETH1], ["none", "interface number 77"]),
+    ] {
+        assert_eq!(bypass(exits, attached), expected, "{exits:?} with {attached:?}");
     }
 }
 

@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::geteuid;
 use tokio::time::{sleep, timeout};
 
-use super::super::{Observer, Resolution};
+use super::super::{Observer, Resolution, View};
 
 /// Longer than the kernel takes for anything that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -100,7 +100,7 @@ impl World {
     pub async fn resolve_by(&self, address: &str, interfaces: &[&str]) -> Resolution {
         let attached: Vec<u32> = interfaces.iter().map(|name| self.index(name)).collect();
         let address: IpAddr = address.parse().unwrap();
-        let resolutions = self.observer.resolve(&[address], &attached).await.unwrap();
+        let View { resolutions, .. } = self.observer.resolve(&[address], &attached).await.unwrap();
         assert_eq!(resolutions.keys().collect::<Vec<_>>(), [&address]);
         resolutions[&address].clone()
     }

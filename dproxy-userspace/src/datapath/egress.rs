@@ -1,0 +1,96 @@
+//! The egress program on an interface.
+//!
+//! As the XDP program, it is attached by a link that is pinned, and that the next process takes over.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use aya::{Ebpf, programs::SchedClassifier};
+
+use super::{
+    DatapathError, bpf,
+    load::{explain_program, incomplete},
+    pins::{self, Pins},
+};
+
+/// Its name.
+const PROGRAM: &str = "dproxy_egress";
+
+/// Loads the program, if this kernel can attach it. If not, why: the text completes "it is on this host,
+/// and …".
+pub(super) fn load(ebpf: &mut Ebpf) -> Result<(), String> {
+    let loaded = program_mut(ebpf).map_err(|error| error.0)?;
+    loaded.load().map_err(|error| explain_program(&error).0)?;
+    let program = loaded.fd().map_err(|_| incomplete().0)?;
+    // No interface has this index. A kernel without TCX does not even look for it.
+    match bpf::create_egress_link(program.as_fd(), 0) {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        Ok(_) | Err(_) => Err("this kernel has no TCX links (Linux 6.6)".to_owned()),
+    }
+}
+
+/// The program of an object, loaded or not.
+pub(super) fn program(ebpf: &Ebpf) -> Result<&SchedClassifier, DatapathError> {
+    ebpf.program(PROGRAM).and_then(|program| program.try_into().ok()).ok_or_else(incomplete)
+}
+
+fn program_mut(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, DatapathError> {
+    ebpf.program_mut(PROGRAM).and_then(|program| program.try_into().ok()).ok_or_else(incomplete)
+}
+
+/// The way out by an interface that is ours to serve.
+#[derive(Debug)]
+pub(super) struct Egress {
+    interface: u32,
+    pin: PathBuf,
+    link: Option<OwnedFd>,
+    /// Is the link from a process before this one, with its program?
+    is_left: bool,
+}
+
+impl Egress {
+    /// Claims the way out by a locked interface. A pin for what is no longer this interface is removed.
+    pub(super) fn claim(interface: u32, pins: &Pins) -> Self {
+        let pin = pins.egress_path(interface);
+        let found = pins::pinned(&pin);
+        let is_gone = found.as_ref().is_some_and(|(_, info)| info.interface != interface);
+        if is_gone {
+            pins::remove(&pin);
+        }
+        let link = found.filter(|_| !is_gone).map(|(link, _)| link);
+        Self { interface, pin, is_left: link.is_some(), link }
+    }
+
+    /// Attaches the program; without a gap, if there is a link already.
+    pub(super) fn attach(&mut self, program: BorrowedFd<'_>) -> io::Result<()> {
+        match &self.link {
+            Some(link) => bpf::update_link(link.as_fd(), program)?,
+            None => self.link = Some(bpf::create_egress_link(program, self.interface)?),
+        }
+        self.is_left = false;
+        Ok(())
+    }
+
+    /// Pins the link, if there is one.
+    pub(super) fn pin(&self, pins: &Pins) -> Result<(), DatapathError> {
+        self.link.as_ref().map_or(Ok(()), |link| pins.pin(link.as_fd(), &self.pin))
+    }
+
+    pub(super) fn detach(&mut self) {
+        let Some(link) = self.link.take() else { return };
+        if let Err(error) = bpf::detach_link(link.as_fd()) {
+            tracing::warn!("cannot detach from what leaves by interface {}: {error}", self.interface);
+        }
+        pins::remove(&self.pin);
+    }
+}
+
+impl Drop for Egress {
+    /// What was left by a process before, and not taken over, stays.
+    fn drop(&mut self) {
+        if !self.is_left {
+            self.detach();
+        }
+    }
+}
