@@ -81,7 +81,11 @@ pub fn query() -> impl Strategy<Value = Frame> {
 /// A frame that went wrong: one of the golden table or a random query, with octets changed, cut or added.
 pub fn damaged_frame() -> impl Strategy<Value = Vec<u8>> {
     let golden: Vec<Vec<u8>> = cases::cases().into_iter().map(|case| case.frame).collect();
-    let base = prop_oneof![select(golden), query().prop_map(|frame| frame.octets())];
+    damage(prop_oneof![select(golden), query().prop_map(|frame| frame.octets())])
+}
+
+/// A frame with octets changed, cut or added, or none of this.
+pub fn damage(base: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     (base, vec((any::<prop::sample::Index>(), any::<u8>()), 0..4), any::<prop::sample::Index>(), 0..6u8)
         .prop_map(|(mut frame, changes, cut, how)| {
             for (index, value) in changes {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use dproxy_lab::{Balancer, Server, Topology, default_binary, skip_without_root};
 use dproxy_tests::frames::wire_name;
 use dproxy_tests::net::{
-    Asker, B1, B2_V6, Ended, configuration, end, finish, listeners, servers, tables, wait_until, xdp_programs,
+    Asker, B1, B2_V6, Ended, configuration, egress_programs, end, finish, listeners, servers, tables,
+    wait_until, xdp_programs,
 };
 use nix::sys::signal::Signal;
 
@@ -60,6 +61,8 @@ impl Stage {
     fn assert_nothing_left(&self, socket: &Path, after: &str) {
         let programs = xdp_programs(&self.topology.balancer);
         assert!(programs.is_empty(), "{after}: XDP programs are left: {programs:?}");
+        let egress = egress_programs(&self.topology.balancer);
+        assert!(egress.is_empty(), "{after}: egress programs are left: {egress:?}");
         assert!(self.pins().is_empty(), "{after}: pins are left: {:?}", self.pins());
         assert!(!socket.exists(), "{after}: the socket is left");
     }
@@ -75,7 +78,7 @@ fn an_ended_dproxy_leaves_nothing_behind() {
         let mut balancer = stage.start();
         stage.assert_answered("started");
         assert_eq!(xdp_programs(&stage.topology.balancer).len(), stage.topology.interfaces().len());
-        assert_eq!(stage.pins().len(), stage.topology.interfaces().len(), "one pin to an interface");
+        assert_eq!(stage.pins().len(), 2 * stage.topology.interfaces().len(), "two pins to an interface");
         end(balancer.pid(), signal);
         let socket = balancer.socket().to_owned();
         wait_until("dproxy to end", PATIENCE, || balancer.ended().unwrap().is_some());

@@ -11,6 +11,7 @@ mod ask;
 mod capture;
 mod commands;
 mod counters;
+mod egress;
 mod real;
 mod site;
 mod stream;
@@ -24,6 +25,7 @@ pub use ask::{Asker, many_askers};
 pub use capture::Capture;
 pub use commands::{Ended, end, finish, installed, kernel_counter, xdp_programs};
 pub use counters::Counters;
+pub use egress::egress_programs;
 pub use real::{Real, Software};
 pub use site::{
     B1, B1_V6, B2, B2_V6, B3, B3_V6, Everything, NAMES, Site, configuration, listeners, servers, tables,

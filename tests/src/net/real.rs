@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dproxy_lab::dns::op::ResponseCode;
 use dproxy_lab::dns::rr::{Name, RecordType};
-use dproxy_lab::{Host, Question, Topology};
+use dproxy_lab::{Host, Namespace, Question, Topology};
 
 use super::commands::{Killed, installed};
 use super::{wait_until, zone_file};
@@ -46,18 +46,28 @@ struct Place<'a> {
 impl Real {
     /// Starts a server on a host with these zones (see [`zone_file`]), and waits until it answers.
     pub fn start(topology: &Topology, host: &Host, software: Software, zones: &[&str]) -> Self {
+        Self::start_at(topology, &host.namespace, host.sockets(53), software, zones)
+    }
+
+    /// The same in any namespace and at any addresses; but only NSD takes other ports than 53.
+    pub fn start_at(
+        topology: &Topology,
+        namespace: &Namespace,
+        addresses: [SocketAddr; 2],
+        software: Software,
+        zones: &[&str],
+    ) -> Self {
         let folder = topology.instance().folder().join(software.program());
         fs::create_dir(&folder).unwrap();
         for zone in zones {
             fs::write(folder.join(zone), zone_file(zone)).unwrap();
         }
-        let addresses = host.sockets(53);
         let place = Place { folder: &folder, addresses, zones };
         let file = folder.join("configuration");
         fs::write(&file, software.configuration(&place)).unwrap();
 
         let log = File::create(folder.join("log")).unwrap();
-        let mut command = host.namespace.command(copy(software.program()));
+        let mut command = namespace.command(copy(software.program()));
         command.args(software.foreground()).arg("-c").arg(&file).current_dir(&folder);
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let mut process = Killed(command.spawn().unwrap());
@@ -134,7 +144,8 @@ impl Place<'_> {
     }
 
     fn nsd(&self) -> String {
-        let (folder, [v4, v6]) = (self.folder.display(), self.ips());
+        let folder = self.folder.display();
+        let [v4, v6] = self.addresses.map(|address| format!("{}@{}", address.ip(), address.port()));
         let zones = self.each_zone(|zone| format!("zone:\n name: {zone}\n zonefile: {folder}/{zone}\n"));
         // Full NAT makes one client of all: response rate limiting would mute the server.
         format!(
