@@ -224,7 +224,7 @@ impl Engine {
     }
 
     /// Makes a configuration the next generation, or changes nothing.
-    fn put_in_force(&mut self, config: Config) -> Result<(), EditError> {
+    pub(super) fn put_in_force(&mut self, config: Config) -> Result<(), EditError> {
         let (number, deliveries) = (self.generation + 1, self.decide(&config));
         let host = Host::new(self.sources.all(), &deliveries);
         // A draft: if anything goes wrong, no id was given out.

@@ -118,8 +118,9 @@ pub(super) fn attach(
     mode: XdpMode,
     pins: &Pins,
 ) -> Result<(), DatapathError> {
-    // What leaves first: there will be replies as soon as there are queries.
-    for place in &mut *places {
+    // There will be replies as soon as there are queries. But what a process before has left, it may need on, if
+    // this one is refused.
+    for place in places.iter_mut().filter(|place| !place.egress.is_left()) {
         place.attach_egress(egress)?;
     }
     for interface in places.iter().map(|place| &place.interface).filter(|interface| !interface.is_up) {
@@ -132,6 +133,9 @@ pub(super) fn attach(
         })?,
         XdpMode::Auto => attach_auto(places, program)?,
     };
+    for place in places.iter_mut().filter(|place| place.egress.is_left()) {
+        place.attach_egress(egress)?;
+    }
     for place in &mut *places {
         place.fallback.clone_from(&fallback);
         if let Some(link) = &place.link {

@@ -72,6 +72,11 @@ impl Egress {
         Ok(())
     }
 
+    /// Is the program that of a process before this one?
+    pub(super) fn is_left(&self) -> bool {
+        self.is_left
+    }
+
     /// Pins the link, if there is one.
     pub(super) fn pin(&self, pins: &Pins) -> Result<(), DatapathError> {
         self.link.as_ref().map_or(Ok(()), |link| pins.pin(link.as_fd(), &self.pin))
@@ -83,6 +88,7 @@ impl Egress {
             tracing::warn!("cannot detach from what leaves by interface {}: {error}", self.interface);
         }
         pins::remove(&self.pin);
+        self.is_left = false;
     }
 }
 

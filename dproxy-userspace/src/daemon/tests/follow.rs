@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use dproxy_common::abi::BackendLive;
+
 use crate::config::WeightedBackend;
 use crate::daemon::{Edit, fake};
+use crate::network::{Bypass, Resolution, Why};
 
 const CRYO: &str = "192.168.1.9:8053";
 
@@ -23,6 +26,68 @@ async fn a_backend_that_cannot_be_reached_gets_nothing_and_no_generation() {
     engine.follow_network().await;
     assert!(datapath.tables().ways()[&CRYO.parse().unwrap()].is_some());
     assert_eq!(datapath.generation(), 1);
+}
+
+#[tokio::test]
+async fn a_backend_that_comes_to_this_host_is_known_before_it_is_served_there() {
+    let (mut engine, datapath, network) = fake::engine().await;
+    network.set("192.168.1.9", fake::local("192.168.1.9"));
+    engine.follow_network().await;
+    // That its replies were known first, the fake datapath itself has checked.
+    assert_eq!((datapath.generation(), datapath.tables().live(CRYO)), (2, BackendLive::LOCAL));
+    assert!(engine.pool("cryo").unwrap().backends[0].reachable);
+    engine.follow_network().await;
+    assert_eq!(datapath.generation(), 2, "once is enough");
+
+    network.set_bypass(Bypass { v4: Some("eth7".to_owned()), v6: None });
+    engine.follow_network().await;
+    assert_eq!((datapath.generation(), datapath.tables().live(CRYO)), (3, BackendLive::SLOW));
+    assert!(datapath.tables().locals().is_empty());
+    let backend = &engine.pool("cryo").unwrap().backends[0];
+    assert!(backend.reachable, "through the slow path");
+    assert!(backend.why.as_deref().unwrap().contains("eth7"), "{:?}", backend.why);
+
+    network.set_bypass(Bypass::default());
+    engine.follow_network().await;
+    assert_eq!((datapath.generation(), datapath.tables().live(CRYO)), (4, BackendLive::LOCAL));
+}
+
+#[tokio::test]
+async fn another_listener_takes_a_local_backend_to_the_slow_path() {
+    let (mut engine, datapath, network) = fake::engine().await;
+    network.set("192.168.1.9", fake::local("192.168.1.9"));
+    engine.follow_network().await;
+    let mut config = fake::config();
+    config.listen.addresses.push("192.0.2.54:53".parse().unwrap());
+    engine.put_in_force(config).unwrap();
+    assert_eq!(datapath.tables().live(CRYO), BackendLive::SLOW);
+    assert!(datapath.tables().locals().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_generation_leaves_a_local_backend_where_it_was() {
+    let (mut engine, datapath, network) = fake::engine().await;
+    network.set("192.168.1.9", fake::local("192.168.1.9"));
+    engine.follow_network().await;
+    let mut config = fake::config();
+    config.listen.addresses.push("192.0.2.54:53".parse().unwrap());
+    datapath.tables().refusal = Some("not today".to_owned());
+    engine.put_in_force(config).unwrap_err();
+    engine.follow_network().await;
+    assert_eq!(datapath.tables().live(CRYO), BackendLive::LOCAL);
+    assert_eq!(datapath.tables().locals().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_stack_reaches_alone_is_for_the_slow_path() {
+    let (mut engine, datapath, network) = fake::engine().await;
+    let interface = "docker0".to_owned();
+    network.set("192.168.1.9", Resolution::Unreachable(Why::NotAttached { interface }));
+    engine.follow_network().await;
+    assert_eq!((datapath.generation(), datapath.tables().live(CRYO)), (1, BackendLive::SLOW));
+    network.set("192.168.1.9", fake::reachable("192.168.1.1"));
+    engine.follow_network().await;
+    assert!(datapath.tables().live(CRYO).next_hop().is_some());
 }
 
 #[tokio::test]

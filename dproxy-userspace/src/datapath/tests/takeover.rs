@@ -61,6 +61,14 @@ fn programs(interface: &str) -> Vec<(u32, XdpMode)> {
     interface::Interface::named(interface).unwrap().programs
 }
 
+/// The egress program's link, and that of XDP.
+fn egress_link(interface: &str) -> Option<bpf::LinkInfo> {
+    let pins = pins::Pins::open(world::BPFFS.as_ref()).unwrap();
+    let index = interface::Interface::named(interface).unwrap().index;
+    Some(pins::pinned(&pins.egress_path(index))?.1)
+}
+
+/// See [`egress_link`].
 fn link(interface: &str) -> bpf::LinkInfo {
     let pins = pins::Pins::open(world::BPFFS.as_ref()).unwrap();
     let index = interface::Interface::named(interface).unwrap().index;
@@ -72,7 +80,7 @@ fn a_killed_fast_path_goes_on_and_is_taken_over_without_a_lost_query() {
     let Some(world) = enter() else { return };
     let stream = Stream::new(&world, "example.net");
     let first = Process::start("auto v0");
-    let (left, left_link) = (programs("v0"), link("v0"));
+    let (left, left_link, left_egress) = (programs("v0"), link("v0"), egress_link("v0").unwrap());
     let lost = stream.during(&[REFUSED], || {
         stream.wait();
         drop(first);
@@ -88,6 +96,9 @@ fn a_killed_fast_path_goes_on_and_is_taken_over_without_a_lost_query() {
         assert_eq!(attachment.mode, XdpMode::Generic);
         assert!(attachment.fallback.is_some());
         assert_eq!(link("v0").id, left_link.id, "the link is the same");
+        let egress = egress_link("v0").unwrap();
+        assert_eq!(egress.id, left_egress.id, "the link is the same on the way out");
+        assert_ne!(egress.program, left_egress.program, "and its program another one");
         assert!(kernel.counters().unwrap().received >= 1000, "the new program has the packets");
         // Killed, as it were: while there are queries, its end would lose some.
         std::mem::forget(kernel);
@@ -134,11 +145,13 @@ fn a_refused_takeover_leaves_what_was_left() {
     ip("link set t0 up");
     ip("link add b0 type bridge");
     drop(Process::start("native t0"));
-    let left = programs("t0");
+    let (left, left_egress) = (programs("t0"), egress_link("t0"));
+    assert!(left_egress.is_some());
     let mut kernel = Kernel::load(&options(&["t0", "b0"], XdpMode::Native)).unwrap();
     assert!(kernel.attach().is_err(), "b0 has no native XDP");
     drop(kernel);
-    assert_eq!(programs("t0"), left);
+    assert_eq!((programs("t0"), egress_link("t0")), (left.clone(), left_egress), "its replies too");
+    assert_eq!(egress_link("b0"), None);
     assert!(Kernel::load(&options(&["t0", "eth7"], XdpMode::Auto)).is_err());
     assert_eq!(programs("t0"), left);
 }
@@ -155,8 +168,10 @@ fn an_interface_that_came_again_is_attached_anew() {
     let kernel = serve(&["b0"], XdpMode::Auto);
     assert_eq!(programs("b0").len(), 1);
     assert_eq!(link("b0").interface, index);
+    assert_eq!(egress_link("b0").unwrap().interface, index);
     drop(kernel);
     assert_eq!(programs("b0"), []);
+    assert_eq!(egress_link("b0"), None);
 }
 
 #[test]
@@ -177,7 +192,7 @@ fn interfaces_that_are_not_served_any_more_are_let_go() {
     ip("link del b1");
     let _other = Process::start("auto v0");
     let kernel = serve(&["b2"], XdpMode::Auto);
-    assert_eq!(programs("b0"), []);
+    assert_eq!((programs("b0"), egress_link("b0")), (vec![], None));
     assert_eq!(programs("b2").len(), 1);
     assert_eq!(programs("v0").len(), 1, "it is another dproxy's");
     world.within(&far, || {
@@ -185,7 +200,7 @@ fn interfaces_that_are_not_served_any_more_are_let_go() {
         assert_eq!(programs("b7").len(), 1);
     });
     let pins = std::fs::read_dir(format!("{}/links", world::BPFFS)).unwrap().count();
-    assert_eq!(pins, 4, "b2 and v0 here, v1 and b7 there");
+    assert_eq!(pins, 2 * 4, "b2 and v0 here, v1 and b7 there");
     drop(kernel);
 }
 

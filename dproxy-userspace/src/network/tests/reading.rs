@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 
 use dproxy_common::wire::Mac;
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::link::{
     InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
     VlanProtocol,
@@ -11,9 +12,12 @@ use rtnetlink::packet_route::link::{
 use rtnetlink::packet_route::neighbour::{
     NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
-use rtnetlink::packet_route::route::{RouteAttribute, RouteLwEnCapType, RouteMessage, RouteType, RouteVia};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteLwEnCapType, RouteMessage, RouteNextHop, RouteType,
+    RouteVia,
+};
 
-use super::super::facts::{Entry, Link, Route, Standing, Vlan};
+use super::super::facts::{Entry, Exit, Link, Route, Standing, Vlan};
 use super::super::read;
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -148,4 +152,33 @@ fn route_errors() {
     ] {
         assert_eq!(read::route_error(&io::Error::from_raw_os_error(error)), expected);
     }
+}
+
+#[test]
+fn exits() {
+    let gateway = || RouteAttribute::Gateway(RouteAddress::Inet("10.0.0.254".parse().unwrap()));
+    let hop = |interface_index, attributes| {
+        let mut hop = RouteNextHop::default();
+        (hop.interface_index, hop.attributes) = (interface_index, attributes);
+        RouteAttribute::MultiPath(vec![hop])
+    };
+    let main = RouteHeader::RT_TABLE_MAIN;
+    let read = |prefix_length, table, kind, attributes: Vec<RouteAttribute>| -> Vec<u32> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet;
+        message.header.destination_prefix_length = prefix_length;
+        (message.header.table, message.header.kind) = (table, kind);
+        message.attributes = attributes;
+        let exits = read::exits(&message);
+        assert!(exits.iter().all(|exit| exit.is_ipv4));
+        exits.into_iter().map(|Exit { interface, .. }| interface).collect()
+    };
+    let oif = || RouteAttribute::Oif(2);
+    assert_eq!(read(24, main, RouteType::Unicast, vec![oif(), gateway()]), [2]);
+    assert_eq!(read(24, main, RouteType::Unicast, vec![oif()]), [0; 0], "neighbours");
+    assert_eq!(read(0, main, RouteType::Unicast, vec![oif()]), [2], "the default route, without a gateway");
+    assert_eq!(read(24, main, RouteType::Unicast, vec![hop(3, vec![gateway()])]), [3], "one of several");
+    assert_eq!(read(24, main, RouteType::Unicast, vec![hop(3, vec![])]), [0; 0]);
+    assert_eq!(read(24, 100, RouteType::Unicast, vec![oif(), gateway()]), [0; 0], "another table");
+    assert_eq!(read(24, main, RouteType::BlackHole, vec![oif(), gateway()]), [0; 0], "leads nowhere");
 }

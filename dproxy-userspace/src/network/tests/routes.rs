@@ -1,5 +1,6 @@
 //! Routes, as the kernel answers about them.
 
+use super::super::Bypass;
 use super::world::{live, show};
 
 #[test]
@@ -115,5 +116,26 @@ fn routes_that_lead_nowhere() {
             let expected = format!("{to} is a {kind} address, not that of one host");
             assert_eq!(show(&world.resolve(to).await), expected);
         }
+    });
+}
+
+#[test]
+fn ways_past_the_fast_path() {
+    live("ways_past_the_fast_path", async |world| {
+        let past = |v4: Option<&str>, v6: Option<&str>| Bypass {
+            v4: v4.map(str::to_owned),
+            v6: v6.map(str::to_owned),
+        };
+        world.here("route add default via 10.0.1.2");
+        world.here("-6 route add default via fd01::2");
+        assert_eq!(world.bypass("10.0.1.1").await, past(None, None));
+        world.here("route add 198.51.100.0/24 via 10.0.2.2");
+        assert_eq!(world.bypass("10.0.1.1").await, past(Some("eth2"), None));
+        world.here("-6 route add 2001:db8::/32 nexthop via fd01::2 nexthop via fd02::2");
+        assert_eq!(world.bypass("10.0.1.1").await, past(Some("eth2"), Some("eth2")));
+        assert_eq!(world.bypass("10.0.1.2").await, past(None, None), "not asked for without need");
+        world.here("route del 198.51.100.0/24");
+        world.here("-6 route del 2001:db8::/32");
+        assert_eq!(world.bypass("fd01::1").await, past(None, None));
     });
 }

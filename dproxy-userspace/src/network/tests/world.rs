@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::geteuid;
 use tokio::time::{sleep, timeout};
 
-use super::super::{Observer, Resolution, View};
+use super::super::{Bypass, Observer, Resolution, View};
 
 /// Longer than the kernel takes for anything that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -103,6 +103,12 @@ impl World {
         let View { resolutions, .. } = self.observer.resolve(&[address], &attached).await.unwrap();
         assert_eq!(resolutions.keys().collect::<Vec<_>>(), [&address]);
         resolutions[&address].clone()
+    }
+
+    /// Where packets leave past a fast path on `eth1`, as far as it matters for an address.
+    pub async fn bypass(&self, address: &str) -> Bypass {
+        let attached = [self.index("eth1")];
+        self.observer.resolve(&[address.parse().unwrap()], &attached).await.unwrap().bypass
     }
 
     /// Waits until the resolution is as expected, as [`show`] shows it.
