@@ -14,8 +14,10 @@ const BUDGET: u32 = 150_000;
 fn verified_instructions() {
     in_namespace("budget::verified_instructions", |interfaces| {
         let kernel = InKernel::new(&World::new(CONFIG, interfaces)).kernel;
-        let verified = kernel.verified_instructions().expect("this kernel tells (Linux 5.16)");
-        println!("program dproxy: {verified} verified instructions, {BUDGET} allowed");
-        assert!(verified <= BUDGET, "{verified} verified instructions, {BUDGET} allowed");
+        for (program, verified) in kernel.verified_instructions() {
+            let verified = verified.expect("this kernel tells (Linux 5.16)");
+            println!("program {program}: {verified} verified instructions, {BUDGET} allowed");
+            assert!(verified <= BUDGET, "{program}: {verified} verified instructions, {BUDGET} allowed");
+        }
     });
 }

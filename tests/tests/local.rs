@@ -54,7 +54,12 @@ fn leaving() -> Vec<(&'static str, Frame, Option<&'static str>)> {
         ("IPv6", v6.clone(), Some(LISTENER_V6)),
         ("one tag", tagged(&[(0x8100, 7)], &other), Some(LISTENER_V4)),
         ("two tags", tagged(&[(0x88a8, 7), (0x8100, 8)], &v6), Some(LISTENER_V6)),
-        ("no checksum", Frame { checksum: Checksum::Absent, ..other.clone() }, Some(LISTENER_V4)),
+        ("no checksum", Frame { checksum: Checksum::Absent, ..v4.clone() }, Some(LISTENER_V4)),
+        (
+            "no checksum, other address",
+            Frame { checksum: Checksum::Absent, ..other.clone() },
+            Some(LISTENER_V4),
+        ),
         ("wrong checksum", Frame { checksum: Checksum::Off(1), ..other.clone() }, Some(LISTENER_V4)),
         ("first fragment", first(&v4), Some(LISTENER_V4)),
         ("first fragment, other address", first(&other), None),
@@ -118,10 +123,10 @@ fn egress_in_the_kernel() {
         let id = usize::from(world.backend_id(here));
         assert_eq!(counters.reasons[Reason::ReplyDelivered as usize], restored);
         assert_eq!(counters.received, restored, "nothing else is counted");
-        assert_eq!((counters.backends[id].replies, counters.backends[id].nxdomain), (2, 2), "{here}");
+        assert_eq!((counters.backends[id].replies, counters.backends[id].nxdomain), (3, 3), "{here}");
         let names = &world.snapshot.names.listeners;
         let (&id, _) = names.iter().find(|(_, address)| **address == at(listener)).unwrap();
-        assert_eq!(counters.listeners[usize::from(id)].responses, 6, "{listener}");
+        assert_eq!(counters.listeners[usize::from(id)].responses, 7, "{listener}");
     });
 }
 

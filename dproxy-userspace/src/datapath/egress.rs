@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Its name.
-const PROGRAM: &str = "dproxy_egress";
+pub(super) const PROGRAM: &str = "dproxy_egress";
 
 /// Loads the program, if this kernel can attach it. If not, why: the text completes "it is on this host,
 /// and …".

@@ -115,10 +115,13 @@ impl Kernel {
         self.slots.read(index)
     }
 
-    /// Instructions that the verifier has looked at to accept the program, if the kernel tells (since
+    /// Instructions that the verifier has looked at to accept each program, if the kernel tells (since
     /// Linux 5.16).
-    pub fn verified_instructions(&self) -> Option<u32> {
-        load::program(&self.ebpf).ok()?.info().ok()?.verified_instruction_count()
+    pub fn verified_instructions(&self) -> [(&'static str, Option<u32>); 2] {
+        let xdp = load::program(&self.ebpf).ok().and_then(|program| program.info().ok());
+        let egress = egress::program(&self.ebpf).ok().and_then(|program| program.info().ok());
+        [(super::PROGRAM, xdp), (egress::PROGRAM, egress)]
+            .map(|(name, info)| (name, info.and_then(|info| info.verified_instruction_count())))
     }
 }
 
