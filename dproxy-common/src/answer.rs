@@ -61,7 +61,8 @@ pub fn plan<P: Packet>(
     Ok(())
 }
 
-const fn response_code(answer: Answer) -> u8 {
+/// The response code that goes with an answer.
+pub const fn response_code(answer: Answer) -> u8 {
     match answer {
         Answer::Refused => rcode::REFUSED,
         Answer::Nxdomain => rcode::NXDOMAIN,

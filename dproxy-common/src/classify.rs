@@ -15,6 +15,9 @@ pub enum Class {
     Query(u16),
     /// To an address that queries are forwarded from and a port of the NAT range.
     Reply,
+    /// Straight to a backend on this host, by its id. Not ours, but its response has to be told from those
+    /// that are.
+    Direct(u16),
 }
 
 /// Decides by destination; everything that is not ours comes back as a reason to pass.
@@ -48,6 +51,9 @@ pub fn classify<T: Tables>(
         Transport::Udp if is_listener => Ok(Class::Query(destination.listener)),
         Transport::Tcp if is_listener => Err(Reason::Tcp),
         Transport::Udp if is_nat_source => Ok(Class::Reply),
+        Transport::Udp if destination.kind & Destination::LOCAL_BACKEND != 0 => {
+            Ok(Class::Direct(destination.backend))
+        }
         Transport::Udp | Transport::Tcp => Err(Reason::NotForListener),
     }
 }

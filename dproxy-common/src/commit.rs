@@ -33,6 +33,10 @@ pub fn commit<P: Packet, S: State>(
         Plan::None => Err(Reason::Internal),
         Plan::Forward(plan) => forward(packet, state, settings, Task { frame, plan, subject, memory }),
         Plan::Answer(plan) => answer(packet, frame, plan, memory),
+        Plan::Note(query) => {
+            state.note_direct(query);
+            Ok(())
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! A reply of a backend on this host, on its way out: it has to come from the listener that was asked.
 //!
-//! Nothing remembers the query: a backend's address and port stand for one listener. What happens to the
-//! packet's checksums is up to the kernel, which may not have made them yet.
+//! Nothing remembers the query: a backend's address and port stand for one listener. Remembered are only those
+//! that asked the backend itself (see [`direct`]). What happens to the packet's checksums is up to the kernel,
+//! which may not have made them yet.
 
 use crate::{
     abi::{Destination, Listener, Subject},
-    classify,
+    classify, direct,
     message::UDP_HEADER,
     packet::Packet,
-    tables::{Half, Tables},
+    tables::{Half, State, Tables},
     wire::{
         Address, Be16, DnsHeader, ETHERTYPE_IPV4, ETHERTYPE_IPV6, EthernetHeader, Family, Ipv4Header,
         Ipv6FragmentHeader, Ipv6Header, PROTOCOL_FRAGMENT, PROTOCOL_UDP, UdpHeader, VlanHeader, is_vlan,
@@ -38,16 +39,18 @@ struct Head {
     network_offset: usize,
     udp_offset: usize,
     source: Address,
+    destination: Address,
     is_fragment: bool,
 }
 
-/// What to change about a packet that leaves this host; nothing, if it is no reply of a backend of ours.
+/// What to change about a packet that leaves this host; nothing, if it is no reply of a backend of ours, or
+/// one to a client that asked the backend itself, whose note this takes.
 ///
 /// Of a reply in fragments, only the first has ports. So it changes if that is all there is to change; if the
 /// backend has an address of its own, the others would not fit the first.
 #[inline(always)]
-pub fn plan<P: Packet, T: Tables>(packet: &P, tables: &T) -> Option<Restoration> {
-    let Head { network_offset, udp_offset, source, is_fragment } = head(packet)?;
+pub fn plan<P: Packet, T: Tables, S: State>(packet: &P, tables: &T, state: &mut S) -> Option<Restoration> {
+    let Head { network_offset, udp_offset, source, destination, is_fragment } = head(packet)?;
     let udp: UdpHeader = packet.load(udp_offset)?;
     let half = Half::of_generation(tables.active());
     let generation = tables.generation(half)?;
@@ -56,7 +59,8 @@ pub fn plan<P: Packet, T: Tables>(packet: &P, tables: &T) -> Option<Restoration>
         return None;
     }
     let dns: DnsHeader = packet.load(udp_offset + UDP_HEADER as usize)?;
-    if !dns.is_response() {
+    if !dns.is_response() || direct::is_awaited(state, destination, udp.destination, dns.id, backend.backend)
+    {
         return None;
     }
     let listener = *tables.listener(backend.listener)?;
@@ -102,6 +106,7 @@ fn head_ipv4<P: Packet>(packet: &P, offset: usize) -> Option<Head> {
         network_offset: offset,
         udp_offset: offset + 20,
         source: Address::from_ipv4_raw(ip.source),
+        destination: Address::from_ipv4_raw(ip.destination),
         is_fragment: fragment & MORE_FRAGMENTS != 0,
     })
 }
@@ -113,8 +118,13 @@ fn head_ipv6<P: Packet>(packet: &P, offset: usize) -> Option<Head> {
     if u32::from_be(ip.version_class_flow) >> 28 != 6 || ip.source.family() == Family::V4 {
         return None;
     }
-    let head =
-        Head { network_offset: offset, udp_offset: offset + 40, source: ip.source, is_fragment: false };
+    let head = Head {
+        network_offset: offset,
+        udp_offset: offset + 40,
+        source: ip.source,
+        destination: ip.destination,
+        is_fragment: false,
+    };
     match ip.next_header {
         PROTOCOL_UDP => Some(head),
         PROTOCOL_FRAGMENT => {

@@ -4,11 +4,12 @@
 
 extern crate std;
 
+use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
 
 use crate::{
-    abi::{CHUNK, Cursor, Slot, SlotWord, Subject},
+    abi::{CHUNK, Cursor, DIRECT_QUERIES, DirectQuery, Slot, SlotWord, Subject},
     packet::{MAX_OFFSET, Packet, ResizeRefused},
     reason::Reason,
     tables::State,
@@ -89,6 +90,8 @@ pub struct HostState {
     pub cursor: Cursor,
     /// The first slot of the next chunk.
     pub next_chunk: u64,
+    /// Queries straight to backends on this host, and when they came.
+    pub direct: BTreeMap<DirectQuery, u32>,
     /// The clock.
     pub ticks: u32,
     /// Packets that came in.
@@ -106,6 +109,7 @@ impl HostState {
             slots: vec![Slot::default(); 1 << slot_bits],
             cursor: Cursor { random: seed, next: 0 },
             next_chunk: 0,
+            direct: BTreeMap::new(),
             ticks: 0,
             received: 0,
             ended: Vec::new(),
@@ -145,6 +149,17 @@ impl State for HostState {
             }
             Some(_) | None => false,
         }
+    }
+
+    fn note_direct(&mut self, query: &DirectQuery) {
+        self.direct.insert(*query, self.ticks);
+        if self.direct.len() > DIRECT_QUERIES as usize {
+            self.direct.pop_first();
+        }
+    }
+
+    fn take_direct(&mut self, query: &DirectQuery) -> Option<u32> {
+        self.direct.remove(query)
     }
 
     fn count_received(&mut self) {

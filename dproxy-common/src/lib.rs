@@ -17,6 +17,7 @@ pub mod answer;
 pub mod checksum;
 pub mod classify;
 pub mod commit;
+pub mod direct;
 pub mod egress;
 pub mod explain;
 pub mod frame;

@@ -3,7 +3,7 @@
 use crate::{
     abi::{NO_ID, Subject},
     classify::{self, Class},
-    commit,
+    commit, direct,
     explain::Explain,
     frame, nat,
     packet::Packet,
@@ -86,5 +86,6 @@ fn decide<P: Packet, T: Tables, S: State>(
             query::plan(packet, tables, state, work, generation)
         }
         Class::Reply => reply::plan(packet, tables, state, work),
+        Class::Direct(backend) => direct::plan(packet, work, backend),
     }
 }

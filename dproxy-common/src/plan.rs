@@ -1,7 +1,7 @@
 //! What is to become of a packet, decided before anything is changed.
 
 use crate::{
-    abi::SlotWord,
+    abi::{DirectQuery, SlotWord},
     checksum::Sum,
     reason::Reason,
     wire::{Address, Be16, DnsHeader, Mac, Opt, TYPE_OPT, VlanTags},
@@ -16,6 +16,8 @@ pub enum Plan {
     Forward(Forward),
     /// It becomes a response.
     Answer(AnswerPlan),
+    /// It passes, and is noted.
+    Note(DirectQuery),
 }
 
 impl Plan {
@@ -26,6 +28,7 @@ impl Plan {
             Self::None => Reason::Internal,
             Self::Forward(plan) => plan.reason,
             Self::Answer(plan) => plan.reason,
+            Self::Note(_) => Reason::NotForListener,
         }
     }
 
@@ -33,7 +36,7 @@ impl Plan {
     #[inline(always)]
     pub const fn interface(&self) -> u32 {
         match self {
-            Self::None => 0,
+            Self::None | Self::Note(_) => 0,
             Self::Forward(plan) => plan.headers.interface,
             Self::Answer(plan) => plan.interface,
         }

@@ -17,15 +17,20 @@ pub enum Verdict {
     Abort,
 }
 
+/// Declares a `Reason`: error code, counter index, metric label and text in one.
+#[macro_export]
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident = $label:literal,)+) => {
-        /// Why a packet ended as it did. Every packet ends with exactly one.
+    ($about:literal: $($(#[doc = $doc:literal])+ $name:ident = $label:literal,)+) => {
+        #[doc = $about]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u32)]
         pub enum Reason { $($(#[doc = $doc])+ $name),+ }
 
         impl Reason {
-            /// All reasons, in the order of their counters.
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// All of them, in the order of their counters.
             pub const ALL: [Self; [$(Self::$name),+].len()] = [$(Self::$name),+];
 
             /// The label in metrics, statistics and `explain`.
@@ -42,6 +47,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    "Why a packet ended as it did. Every packet ends with exactly one.":
+
     /// Query forwarded to a backend.
     QueryForwarded = "query-forwarded",
     /// Reply forwarded to its client.
@@ -132,9 +139,6 @@ reasons! {
 }
 
 impl Reason {
-    /// How many reasons there are.
-    pub const COUNT: usize = Self::ALL.len();
-
     /// The table of what happens to what.
     ///
     /// What is not ours, and what the fast path leaves to the slow path, passes untouched; what

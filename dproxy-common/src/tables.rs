@@ -3,8 +3,8 @@
 
 use crate::{
     abi::{
-        Backend, CandidateLine, Cursor, Destination, Generation, Listener, LongName, NatSettings, NextHop,
-        Pool, Route, RouteBucket, Slot, SlotWord, Subject,
+        Backend, CandidateLine, Cursor, Destination, DirectQuery, Generation, Listener, LongName,
+        NatSettings, NextHop, Pool, Route, RouteBucket, Slot, SlotWord, Subject,
     },
     reason::Reason,
 };
@@ -78,6 +78,11 @@ pub trait State {
     fn publish(place: &mut SlotWord, word: SlotWord);
     /// Sets a slot's word if it still is `expected`, in one step. Did it succeed?
     fn exchange(&mut self, slot: u32, expected: SlotWord, new: SlotWord) -> bool;
+    /// Notes a query that goes straight to a backend on this host, and when. There is room for
+    /// [`DIRECT_QUERIES`](crate::abi::DIRECT_QUERIES); older notes make way.
+    fn note_direct(&mut self, query: &DirectQuery);
+    /// Takes a note off again: the [tick](Self::ticks) of when it was made.
+    fn take_direct(&mut self, query: &DirectQuery) -> Option<u32>;
     /// Counts a packet that came in.
     fn count_received(&mut self);
     /// Counts how a packet ended. Never changes what happens to it.

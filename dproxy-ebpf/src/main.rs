@@ -73,7 +73,7 @@ mod program {
     #[classifier]
     pub fn dproxy_egress(ctx: TcContext) -> i32 {
         let mut packet = Skb::new(ctx);
-        let Some(restoration) = egress::plan(&packet, &Maps) else { return TC_ACT_UNSPEC };
+        let Some(restoration) = egress::plan(&packet, &Maps, &mut PerPacket) else { return TC_ACT_UNSPEC };
         counters::received();
         let (reason, action) = match packet.restore(&restoration) {
             Some(()) => (Reason::ReplyDelivered, TC_ACT_UNSPEC),

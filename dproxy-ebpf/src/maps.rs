@@ -8,15 +8,16 @@ use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     helpers::generated::bpf_jiffies64,
     macros::map,
-    maps::{Array, PerCpuArray},
+    maps::{Array, LruHashMap, PerCpuArray},
 };
 #[cfg(not(bpf_target_arch = "x86_64"))]
 use core::intrinsics::atomic_xchg;
 use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 use dproxy_common::{
     abi::{
-        Backend, CHUNK, CandidateLine, Cursor, DESTINATION_SLOTS, Destination, Generation, Listener,
-        LongName, NatSettings, NextHop, Pool, Route, RouteBucket, Settings, Slot, SlotWord, Subject,
+        Backend, CHUNK, CandidateLine, Cursor, DESTINATION_SLOTS, DIRECT_QUERIES, Destination, DirectQuery,
+        Generation, Listener, LongName, NatSettings, NextHop, Pool, Route, RouteBucket, Settings, Slot,
+        SlotWord, Subject,
     },
     reason::Reason,
     tables::{Half, State, Tables},
@@ -58,6 +59,8 @@ static SLOTS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 static NEXT_CHUNK: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 static CURSORS: PerCpuArray<Cursor> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static DIRECT: LruHashMap<DirectQuery, u32> = LruHashMap::with_max_entries(DIRECT_QUERIES, 0);
 #[map]
 static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
 
@@ -220,6 +223,20 @@ impl State for PerPacket {
             )
         };
         before == expected.0
+    }
+
+    #[inline(always)]
+    fn note_direct(&mut self, query: &DirectQuery) {
+        // Without a note, the response leaves as the listener's, and the client asks again.
+        let _ = DIRECT.insert(query, self.ticks(), 0);
+    }
+
+    #[inline(always)]
+    fn take_direct(&mut self, query: &DirectQuery) -> Option<u32> {
+        // SAFETY: the element is valid for reads. Another note may take its place meanwhile, made by then.
+        let noted = unsafe { DIRECT.get_ptr(query)?.read_volatile() };
+        // Whoever is first with it has it.
+        DIRECT.remove(query).ok().map(|()| noted)
     }
 
     #[inline(always)]

@@ -4,6 +4,7 @@
 //! * [`control`]: pure; configuration and the state of the network in, tables out.
 //! * [`datapath`]: the loaded program and its maps. The only module that knows aya.
 //! * [`network`]: what the kernel's network stack says about routes, neighbours and interfaces.
+//! * [`slow_path`]: the proxy in userspace, for what the fast path leaves.
 //! * [`daemon`]: puts these together and takes edits.
 //! * [`api`]: the daemon's HTTP interface and the client for it.
 //! * [`cli`]: the command line.
@@ -15,3 +16,4 @@ pub mod control;
 pub mod daemon;
 pub mod datapath;
 pub mod network;
+pub mod slow_path;

@@ -2,11 +2,14 @@
 //!
 //! Names are made of few labels, so that they meet: most random names would match nothing.
 
-use proptest::{collection::vec, prelude::*, sample::select};
+use dproxy_common::abi::{BackendLive, Pool};
+use dproxy_userspace::config::Config;
+use proptest::{collection::vec, prelude::*, sample::select, strategy::ValueTree, test_runner::TestRunner};
 
 use crate::{
     cases,
     frames::{Frame, Question},
+    world::World,
 };
 
 /// Labels with what makes trouble in them: case, dots, asterisks, high octets, full length.
@@ -45,6 +48,44 @@ pub fn route() -> impl Strategy<Value = (String, &'static str)> {
         let text = if kind == "*." && text == "." { String::new() } else { text };
         (format!("{kind}{text}"), target)
     })
+}
+
+/// Tables with random routes to three pools. Those of "b" are drawn at random.
+pub fn random_world(runner: &mut TestRunner) -> World {
+    let routes = vec(route(), 10..60);
+    loop {
+        let routes = routes.new_tree(runner).unwrap_or_else(|error| panic!("{error}")).current();
+        if let Some(world) = world(&routes) {
+            return world;
+        }
+    }
+}
+
+/// Tables with these routes; `None` if they contradict each other, as random ones may. Of the backends,
+/// 192.0.2.53:5300 is on this host and 203.0.113.5 reached through the slow path, as all of pool `d` is.
+pub fn world(routes: &[(String, &str)]) -> Option<World> {
+    let mut text = String::from(
+        r#"
+[listen]
+interfaces = ["client"]
+addresses  = ["192.0.2.53", "[2001:db8::53]:53"]
+[pools]
+a = { backends = ["203.0.113.1:1001"] }
+b = { backends = ["203.0.113.2:1002", "203.0.113.4:1004", "203.0.113.5:1005"], policy = "random" }
+c = { backends = ["[2001:db8:f::3]:1003", "203.0.113.3:1003", "192.0.2.53:5300"], hash = "qname+client" }
+d = { backends = ["203.0.113.4:1004"] }
+[routes]
+"#,
+    );
+    for (pattern, target) in routes {
+        text.push_str(&format!("'{pattern}' = {target}\n"));
+    }
+    Config::parse(&text, "random").ok()?;
+    let mut world = World::with_locals(&text, [1, 2], &[("192.0.2.53:5300", "192.0.2.53:53")]);
+    let slow = world.backend_id("203.0.113.5:1005");
+    world.lives.insert(slow, BackendLive::SLOW);
+    world.snapshot.pools[3].flags = Pool::SLOW_PATH;
+    Some(world)
 }
 
 /// Presentation format with every octet escaped that is not a letter or digit.

@@ -3,6 +3,8 @@
 //!
 //! It is slow and simple: all routes are tried, by comparing names.
 
+use std::net::{IpAddr, SocketAddr};
+
 use dproxy_userspace::config::{Config, PatternKind, Target};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use hickory_proto::{
@@ -81,4 +83,16 @@ pub fn checksums_are_right(frame: &[u8]) -> bool {
         }
         Some(NetSlice::Arp(_)) | None => false,
     }
+}
+
+/// Who sent the UDP datagram in a frame, and its payload.
+pub fn datagram(frame: &[u8]) -> Option<(SocketAddr, &[u8])> {
+    let packet = SlicedPacket::from_ethernet(frame).ok()?;
+    let source: IpAddr = match packet.net.as_ref()? {
+        NetSlice::Ipv4(ip) => ip.header().source_addr().into(),
+        NetSlice::Ipv6(ip) => ip.header().source_addr().into(),
+        NetSlice::Arp(_) => return None,
+    };
+    let TransportSlice::Udp(udp) = packet.transport? else { return None };
+    Some((SocketAddr::new(source, udp.source_port()), udp.payload()))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use dproxy_common::{
     abi::{Backend, BackendLive, Listener, NatSettings, NextHop, Subject, TokenKeys},
@@ -79,7 +80,7 @@ impl World {
     pub fn memory(&self) -> Memory {
         let names = &self.snapshot.names;
         let mut memory = Memory {
-            snapshot: self.snapshot.clone(),
+            snapshot: Arc::new(self.snapshot.clone()),
             nat: self.nat(),
             backends: vec![Backend::default(); names.backends.len()],
             next_hops: vec![NextHop::default(); names.backends.len()],

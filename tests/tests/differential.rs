@@ -2,51 +2,22 @@
 
 use std::cell::RefCell;
 
-use dproxy_common::{
-    abi::{BackendLive, Pool},
-    reason::{Reason, Verdict},
-};
+use dproxy_common::reason::{Reason, Verdict};
 use dproxy_tests::{
-    arbitrary::{damaged_frame, query, route},
+    arbitrary::{damaged_frame, query, route, world},
     cases,
     kernel::{InKernel, in_namespace},
     machine::{Host, Machine, Outcome},
     oracle,
     world::World,
 };
-use dproxy_userspace::config::{Config, Target};
+use dproxy_userspace::config::Target;
 use proptest::{
     collection::vec,
     prelude::*,
     strategy::ValueTree,
     test_runner::{Config as RunnerConfig, TestCaseError, TestRunner},
 };
-
-/// Tables with these routes; `None` if they contradict each other, as random ones may.
-fn world(routes: &[(String, &str)]) -> Option<World> {
-    let mut text = String::from(
-        r#"
-[listen]
-interfaces = ["client"]
-addresses  = ["192.0.2.53", "[2001:db8::53]:53"]
-[pools]
-a = { backends = ["203.0.113.1:1001"] }
-b = { backends = ["203.0.113.2:1002", "203.0.113.4:1004", "203.0.113.5:1005"], policy = "random" }
-c = { backends = ["[2001:db8:f::3]:1003", "203.0.113.3:1003", "192.0.2.53:5300"], hash = "qname+client" }
-d = { backends = ["203.0.113.4:1004"] }
-[routes]
-"#,
-    );
-    for (pattern, target) in routes {
-        text.push_str(&format!("'{pattern}' = {target}\n"));
-    }
-    Config::parse(&text, "random").ok()?;
-    let mut world = World::with_locals(&text, [1, 2], &[("192.0.2.53:5300", "192.0.2.53:53")]);
-    let slow = world.backend_id("203.0.113.5:1005");
-    world.lives.insert(slow, BackendLive::SLOW);
-    world.snapshot.pools[3].flags = Pool::SLOW_PATH;
-    Some(world)
-}
 
 fn runner(cases: u32) -> TestRunner {
     TestRunner::new(RunnerConfig { cases, failure_persistence: None, ..RunnerConfig::default() })

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use dproxy_common::{
-    abi::{BackendLive, Subject},
+    abi::{BackendLive, DIRECT_QUERIES, Subject},
     egress::{self, Restoration},
-    host::HostPacket,
+    host::{HostPacket, HostState},
     reason::Reason,
+    reply::LATE,
 };
 use dproxy_tests::{
     arbitrary::damage,
@@ -85,7 +86,7 @@ fn leaving() -> Vec<(&'static str, Frame, Option<&'static str>)> {
 
 /// What the host build says about a frame that leaves.
 fn planned(tables: &Memory, frame: &[u8]) -> Option<Restoration> {
-    egress::plan(&HostPacket::new(frame, 1), tables)
+    egress::plan(&HostPacket::new(frame, 1), tables, &mut HostState::new(0, 1))
 }
 
 #[test]
@@ -158,6 +159,80 @@ fn egress_does_in_the_kernel_what_it_plans_on_the_host() {
             restored += u32::from(run.frame != frame);
         }
         assert!(restored > 1000, "{restored} of 20000 restored");
+    });
+}
+
+/// Whoever asks a backend itself, rather than a listener, gets one response as it is; `restores` says whether
+/// the machine changes a frame on its way out.
+fn ask_directly<M: Machine>(machine: &mut M, interface: u32, restores: impl Fn(&mut M, &Frame) -> bool) {
+    for (backend, _) in LOCALS {
+        let response = reply(backend);
+        let (from, to) = (response.to, response.from);
+        let query = Frame { from, to, ..cases::query_v4(&Question::new("www.here.example")) };
+        let id = u16::from_be_bytes([query.payload[0], query.payload[1]]);
+        let with_id = |id: u16| {
+            let payload = [&id.to_be_bytes(), &response.payload[2..]].concat();
+            Frame { payload, ..response.clone() }
+        };
+        let to_port = |port| Frame { to: SocketAddr::new(response.to.ip(), port), ..response.clone() };
+        let receive = |machine: &mut M, frame: &Frame| {
+            let outcome = machine.receive(&frame.octets(), interface);
+            assert_eq!(
+                (outcome.reason, outcome.frame),
+                (Reason::NotForListener, frame.octets()),
+                "{backend}"
+            );
+        };
+        let name = machine.name();
+        assert!(restores(machine, &response), "{backend} on the {name}: nobody has asked it");
+        receive(machine, &query);
+        for other in [with_id(!id), to_port(40001)] {
+            assert!(restores(machine, &other), "{backend} on the {name}: another query's {other:?}");
+        }
+        assert!(!restores(machine, &response), "{backend} on the {name}: it was asked");
+        assert!(restores(machine, &response), "{backend} on the {name}: it was asked once");
+
+        let (reason, subject) = machine.explain(&query.octets());
+        assert_eq!((reason, subject), (Reason::NotForListener, Subject::UNKNOWN));
+        assert!(restores(machine, &response), "{backend} on the {name}: only explained");
+        receive(machine, &Frame { from, to, ..with_id(id) });
+        assert!(restores(machine, &response), "{backend} on the {name}: that was no query");
+    }
+}
+
+#[test]
+fn who_asks_a_backend_itself_hears_from_it_on_the_host() {
+    let world = cases::world([1, 2]);
+    let restores = |host: &mut Host, frame: &Frame| {
+        let packet = HostPacket::new(&frame.octets(), 1);
+        egress::plan(&packet, &world.memory(), host.state()).is_some()
+    };
+    let mut host = Host::new(&world);
+    ask_directly(&mut host, 1, restores);
+
+    let [(backend, _), ..] = LOCALS;
+    let query = Frame { to: at(backend), ..cases::query_v4(&Question::new("www.here.example")) };
+    for (ticks, is_restored) in [(LATE, false), (LATE + 1, true)] {
+        host.receive(&query.octets(), 1);
+        host.state().ticks = host.state().ticks.wrapping_add(ticks);
+        assert_eq!(restores(&mut host, &reply(backend)), is_restored, "after {ticks} ticks");
+    }
+    for id in 0..=u16::MAX {
+        let question = Question { id, ..Question::new("www.here.example") };
+        host.receive(&Frame { to: at(backend), ..cases::query_v4(&question) }.octets(), 1);
+    }
+    assert_eq!(host.state().direct.len(), DIRECT_QUERIES as usize, "as in the kernel");
+}
+
+#[test]
+fn who_asks_a_backend_itself_hears_from_it_in_the_kernel() {
+    in_namespace("local::who_asks_a_backend_itself_hears_from_it_in_the_kernel", |interfaces| {
+        let mut kernel = InKernel::new(&cases::world(interfaces));
+        let restores = |machine: &mut InKernel, frame: &Frame| {
+            let frame = frame.octets();
+            machine.kernel.run_egress(&frame).unwrap().frame != frame
+        };
+        ask_directly(&mut kernel, interfaces[0], restores);
     });
 }
 

@@ -11,7 +11,7 @@ use dproxy_common::reason::Reason;
 use dproxy_lab::{Balancer, skip_without_root};
 use dproxy_tests::frames::wire_name;
 use dproxy_tests::net::{
-    Asker, B1, B1_V6, B2, B2_V6, B3, Counters, NAMES, Site, installed, many_askers, xdp_programs,
+    Asker, B1, B1_V6, B2, B2_V6, B3, Counters, NAMES, Site, installed, many_askers, wait_until, xdp_programs,
 };
 use serde_json::Value;
 
@@ -90,7 +90,7 @@ fn promised(explanation: &Value) -> String {
         "answered-servfail" => "servfail",
         "answered-truncate" => "truncated",
         "route-drop" => "silence",
-        "backend-unresolved" => "unreachable",
+        "servfail-unreachable" => "servfail",
         other => panic!("{other} is no end for a query"),
     };
     answer.to_owned()
@@ -144,7 +144,12 @@ fn what_is_explained_follows_an_edit_and_an_outage() {
     // The only backend moves to an address that nobody has.
     site.balancer.cli(&["backend", "add", "second", "10.53.2.99"]).unwrap();
     site.balancer.cli(&["backend", "weight", "second", B2, "0"]).unwrap();
-    agree("unreachable");
+    wait_until("it to be known that nobody is there", Duration::from_secs(10), || {
+        let backends = site.balancer.cli(&["backend", "list", "second"]).unwrap();
+        let why = backends["backends"][1]["why"].as_str().unwrap_or_default();
+        why.contains("does not answer")
+    });
+    agree("servfail");
 }
 
 /// Maps that packets change, or that say what happens to them; [`Reason`]s first.

@@ -113,6 +113,31 @@ fn a_server_on_this_host_answers_as_if_it_were_asked_directly() {
     }
 }
 
+/// Another balancer that has the server among its backends, say.
+#[test]
+fn who_asks_the_server_itself_hears_from_it() {
+    if skip_without_root() {
+        return;
+    }
+    let stage = Stage::new("e2e-local-direct");
+    for (backend, listener) in server().into_iter().zip(listeners()) {
+        let balancer = stage.start(&backend.to_string());
+        let before = Counters::read(&balancer);
+        let through = Asker::new(stage.client(), listener);
+        let direct = Asker::new(stage.client(), backend);
+        let questions = questions();
+        for question in &questions {
+            // Their sockets take no reply but from whom they asked.
+            let expected = direct.exchange(question).expect("the server's own address");
+            assert_eq!(through.exchange(question).expect("the listener"), expected, "{question:02x?}");
+        }
+        let counted = Counters::read(&balancer).since(&before);
+        for reason in [Reason::QueryDelivered, Reason::ReplyDelivered] {
+            assert_eq!(counted.of(reason), questions.len() as u64, "{}: {counted:?}", reason.label());
+        }
+    }
+}
+
 fn dig(stage: &Stage, listener: SocketAddr) -> String {
     let mut dig = stage.client().command(installed("dig"));
     let (server, name) = (format!("@{}", listener.ip()), format!("www.{ZONE}"));

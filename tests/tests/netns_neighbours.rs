@@ -98,8 +98,8 @@ fn a_backend_without_a_neighbour_says_why_until_it_comes() {
 
     let before = Counters::read(&balancer);
     let mut asker = Asker::new(&topology.client.namespace, listeners()[0]);
-    // Left to the slow path; as long as there is none, the kernel says that nobody listens.
-    assert_eq!(asker.who(&wire_name("x.test")), "unreachable");
+    // Left to the slow path, which knows of no way either.
+    assert_eq!(asker.who(&wire_name("x.test")), "servfail");
     assert_eq!(Counters::read(&balancer).since(&before).of(Reason::BackendUnresolved), 1);
 
     let backend = &topology.backends[0].namespace;

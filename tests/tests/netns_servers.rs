@@ -2,12 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::thread;
 
 use dproxy_lab::{Balancer, Topology, default_binary, skip_without_root};
-use dproxy_tests::net::{B1, B1_V6, Real, Software, configuration, installed, listeners, long_name, tables};
+use dproxy_tests::net::{B1, B1_V6, Real, Software, Tool, configuration, listeners, long_name, tables};
 
 /// The zone behind an IPv4 backend, and that behind an IPv6 backend.
 const ZONES: [&str; 2] = ["four.test.", "six.test."];
@@ -124,7 +123,8 @@ fn compare(name: &str, software: Software) {
 /// Where what is seen through the balancer, over both IP versions, is not what is seen directly.
 fn differences(topology: &Topology, zone: &str, backend: SocketAddr) -> Vec<String> {
     let mut differences = Vec::new();
-    for tool in [Tool::dig(topology), Tool::kdig(topology)] {
+    let client = &topology.client.namespace;
+    for tool in [Tool::dig(client), Tool::kdig(client)] {
         for Row { shows, question, answer, directly } in &ROWS {
             let question = question.replace("LONG", &long_name(zone)).replace('@', zone);
             let (from, to, why) = directly.unwrap_or(("@", "@", ""));
@@ -136,9 +136,8 @@ fn differences(topology: &Topology, zone: &str, backend: SocketAddr) -> Vec<Stri
             for listener in listeners() {
                 let balanced = tool.ask(listener, &question);
                 if balanced != directly {
-                    let tool = tool.program.display();
                     differences.push(format!(
-                        "{shows}: {tool} @{listener} {question}\n-- through dproxy:\n{balanced}\n\
+                        "{shows}: {tool:?} @{listener} {question}\n-- through dproxy:\n{balanced}\n\
                          -- directly {why}:\n{directly}"
                     ));
                 }
@@ -146,60 +145,4 @@ fn differences(topology: &Topology, zone: &str, backend: SocketAddr) -> Vec<Stri
         }
     }
     differences
-}
-
-/// dig or kdig, in the client's namespace.
-struct Tool<'a> {
-    topology: &'a Topology,
-    program: PathBuf,
-    options: &'static str,
-}
-
-impl<'a> Tool<'a> {
-    fn dig(topology: &'a Topology) -> Self {
-        let options = "+tries=1 +time=3 +notcp +ignore +nocookie +noednsnegotiation";
-        Self { topology, program: installed("dig"), options }
-    }
-
-    fn kdig(topology: &'a Topology) -> Self {
-        Self { topology, program: installed("kdig"), options: "+retry=0 +timeout=3 +ignore +edns +noidn" }
-    }
-
-    /// What the tool prints, without what differs from one asking to the next.
-    fn ask(&self, server: SocketAddr, question: &str) -> String {
-        let mut command = self.topology.client.namespace.command(&self.program);
-        // The server is named last: an IPv6 address with a port is two things to both tools.
-        let (ip, port): (IpAddr, _) = (server.ip(), server.port().to_string());
-        command.args(self.options.split(' ')).args(["-p", &port, &format!("@{ip}")]);
-        let output = command.args(question.split(' ')).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{command:?} failed: {text}");
-        normalised(&text)
-    }
-}
-
-/// Without ID, time, addresses and the server's part of a cookie; the records of a section in order.
-fn normalised(text: &str) -> String {
-    const CHANGING: [&str; 7] =
-        ["; <<>>", ";; Query time", ";; SERVER", ";; WHEN", ";; From", ";; Time", ";; global"];
-    let kept = text.lines().filter(|line| !CHANGING.iter().any(|change| line.starts_with(change)));
-    let mut lines: Vec<String> = kept.map(|line| without_cookie(&without_id(line)).to_owned()).collect();
-    for section in lines.split_mut(|line| line.is_empty() || line.starts_with(';')) {
-        section.sort_unstable();
-    }
-    lines.join("\n")
-}
-
-fn without_id(line: &str) -> String {
-    let digit = |c: char| c.is_ascii_digit();
-    match line.split_once("id: ") {
-        Some((before, after)) => format!("{before}id: *{}", after.trim_start_matches(digit)),
-        None => line.to_owned(),
-    }
-}
-
-/// The client's part, 8 octets, has to come back (RFC 7873 §4). The server's depends on time and client.
-fn without_cookie(line: &str) -> &str {
-    const MARK: &str = "COOKIE: ";
-    line.find(MARK).and_then(|start| line.get(..start + MARK.len() + 16)).unwrap_or(line)
 }

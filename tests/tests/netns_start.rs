@@ -1,4 +1,5 @@
-//! What dproxy says when it cannot start: one clear error, and exit status 1.
+//! What dproxy says when it cannot start: one clear error, and exit status 1. And how it starts when it is
+//! only the fast path that it cannot have.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,9 +13,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use dproxy_lab::{Topology, default_binary, skip_without_root};
-use dproxy_tests::net::{B1, configuration, finish, xdp_programs};
+use dproxy_tests::frames::wire_name;
+use dproxy_tests::net::{
+    Asker, B1, configuration, end, finish, listeners, servers, wait_for, wait_until, xdp_programs,
+};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::Signal;
 use nix::unistd::{User, setgid, setgroups, setuid};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -177,6 +182,84 @@ fn without_bpffs_it_says_how_to_mount_it() {
     let ended = finish(&mut command, PATIENCE);
     ended.assert_one_error("bpffs not mounted", "mount one with `mount -t bpf bpf /sys/fs/bpf`");
     assert_nothing_happened(&topology, "bpffs not mounted");
+}
+
+/// Starts dproxy in a way and asks it, over both IP versions, in the absence of a fast path.
+fn assert_serves_without_fast_path(topology: &Topology, command: &mut Command, why: &str) {
+    let log = topology.instance().folder().join("dproxy.log");
+    let output = File::create(&log).unwrap();
+    let mut daemon = command.stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
+    let socket = topology.instance().folder().join("dproxy.sock");
+    let cli = |arguments: &[&str]| {
+        let mut command = Command::new(default_binary().unwrap());
+        let output = command.arg("--socket").arg(&socket).args(arguments).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    wait_until("dproxy to answer on its socket", PATIENCE, || {
+        let ended = daemon.try_wait().unwrap();
+        assert_eq!(ended, None, "{why}: it has ended: {}", fs::read_to_string(&log).unwrap());
+        cli(&["status"]).0
+    });
+    assert!(xdp_programs(&topology.balancer).is_empty(), "{why}: nothing is attached");
+    let (_, status) = cli(&["status"]);
+    let line = status.lines().find(|line| line.starts_with("fast path")).unwrap();
+    let expected = format!("fast path      off, all queries take the slow path: {why}");
+    assert!(line.starts_with(&expected), "one line says what serves, and why: {status}");
+    for listener in listeners() {
+        let mut asker = Asker::new(&topology.client.namespace, listener);
+        for (name, expected) in [("x.test", "a"), ("x.dropped.test", "nxdomain")] {
+            assert_eq!(asker.who(&wire_name(name)), expected, "{why}: {name} asked at {listener}");
+        }
+    }
+    let (_, explained) = cli(&["explain", "x.test", "TXT", "--json"]);
+    let explained: serde_json::Value = serde_json::from_str(&explained).unwrap();
+    assert_eq!((&explained["path"], &explained["backend"]["address"]), (&"slow".into(), &B1.into()), "{why}");
+    let (_, stats) = cli(&["stats", "--json"]);
+    let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
+    assert_eq!(stats["received"], 0, "{why}: the fast path sees nothing");
+    assert_eq!(stats["slow_path"]["reasons"]["udp-replied"], 2, "{why}: {stats:#}");
+    assert_eq!(stats["pools"][0]["queries"], 2, "{why}: {stats:#}");
+    end(daemon.id(), Signal::SIGTERM);
+    let status = wait_for("dproxy to end", PATIENCE, || daemon.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0), "{why}: it ends in order");
+    assert!(!socket.exists(), "{why}: its socket is gone");
+}
+
+#[test]
+fn without_a_fast_path_it_serves_all_the_same() {
+    if skip_without_root() {
+        return;
+    }
+    let topology = Topology::builder("e2e-slowonly").build().unwrap();
+    let _servers = servers(&topology);
+    let folder = topology.instance().folder();
+    // As docs/operations.md says for users without rights.
+    topology.balancer.set_parameters(&[("net/ipv4/ip_unprivileged_port_start", "53")]).unwrap();
+    let nobody = User::from_name("nobody").unwrap().unwrap();
+    let file = |mode: &str| {
+        let rest = right(&topology).replace("xdp = \"native\"", &format!("xdp = \"{mode}\""));
+        let path = folder.join(format!("{mode}.toml"));
+        fs::write(&path, rest + "\"dropped.test\" = { answer = \"nxdomain\" }\n").unwrap();
+        path
+    };
+    let (off, auto) = (file("off"), file("auto"));
+    let binary = default_binary().unwrap();
+    assert_serves_without_fast_path(&topology, &mut run(&topology, &binary, &off), "listen.xdp is \"off\"");
+
+    let mut command = run(&topology, &binary, &auto);
+    // SAFETY: between fork and exec only system calls are made: nothing is allocated or locked.
+    unsafe { command.pre_exec(unmount_bpffs) };
+    assert_serves_without_fast_path(&topology, &mut command, "/sys/fs/bpf/");
+
+    let opened = File::open(&binary).unwrap();
+    let program = format!("/proc/self/fd/{}", opened.as_raw_fd());
+    fs::remove_file(folder.join("dproxy.sock.lock")).unwrap();
+    chown(folder, Some(nobody.uid.as_raw()), None).unwrap();
+    for (file, why) in [(&off, "listen.xdp is \"off\""), (&auto, "dproxy may not load programs")] {
+        let mut command = run(&topology, Path::new(&program), file);
+        become_nobody(&mut command, &opened);
+        assert_serves_without_fast_path(&topology, &mut command, why);
+    }
 }
 
 /// In a mount namespace of its own.

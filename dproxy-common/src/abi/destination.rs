@@ -10,7 +10,8 @@ pub const DESTINATION_SLOTS: u32 = 2048;
 /// answers "is this address ours?" for packets whose port cannot be read (fragments) and for replies,
 /// whose port is any of the NAT range.
 ///
-/// The entries of backends on this host are for packets in the other direction: for the source of what leaves.
+/// The entries of backends on this host are for packets in the other direction: for the source of what
+/// leaves. As a destination, such an entry is that of somebody who asks the backend itself.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Destination {
@@ -36,7 +37,7 @@ impl Destination {
     pub const ADDRESS: u32 = 2;
     /// Queries are forwarded from this address.
     pub const NAT_SOURCE: u32 = 4;
-    /// Not a destination: a backend on this host, whose replies leave as the listener's.
+    /// Not ours: a backend on this host, whose replies leave as the listener's.
     pub const LOCAL_BACKEND: u32 = 8;
 
     /// The table index of an address and port.

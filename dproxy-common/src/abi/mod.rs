@@ -6,6 +6,7 @@
 mod backend;
 mod counters;
 mod destination;
+mod direct;
 mod generation;
 mod pool;
 mod route;
@@ -15,6 +16,7 @@ mod slot;
 pub use backend::{Backend, BackendLive, Listener, NextHop};
 pub use counters::{BackendCounters, ListenerCounters, NO_ID, NO_ROUTE, Subject};
 pub use destination::{DESTINATION_SLOTS, Destination};
+pub use direct::{DIRECT_QUERIES, DirectQuery};
 pub use generation::{Generation, MAX_DEPTHS, NAME_POWERS};
 pub use pool::{CANDIDATES_PER_LINE, CandidateLine, HashInput, Pool};
 pub use route::{
@@ -26,7 +28,7 @@ pub use slot::{CHUNK, Cursor, Slot, SlotWord};
 
 /// Raised whenever a type of this module, a map or the meaning of one changes. It is a global of the
 /// loaded program.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// A table entry: plain integers, no padding, any bit pattern valid.
 ///
@@ -60,6 +62,7 @@ entries! {
     Listener: 32,
     Slot: LINE,
     Cursor: 16,
+    DirectQuery: 24,
     Settings: 64,
     ListenerCounters: 16,
     BackendCounters: LINE,

@@ -112,10 +112,12 @@ async fn pool(State(engine): Engine, At(name): At<String>) -> Answer<Pool> {
 }
 
 async fn add_pool(State(engine): Engine, Body(new): Body<NewPool>) -> Created<Edited> {
-    let NewPool { name, policy, hash, backends } = new;
+    let NewPool { name, policy, hash, primary, proxy_protocol, backends } = new;
     let policy = parse_policy(policy.as_deref(), hash.as_deref())?;
+    let primary = primary.map(|text| parse_socket_address("primary", &text)).transpose()?;
     let backends = backends.into_iter().map(parse_backend).collect::<Result<_, _>>()?;
-    created(engine.edit(Edit::AddPool { name, pool: config::Pool { policy, backends } }).await?)
+    let pool = config::Pool { policy, primary, proxy_protocol, backends };
+    created(engine.edit(Edit::AddPool { name, pool }).await?)
 }
 
 async fn remove_pool(State(engine): Engine, At(name): At<String>) -> Answer<Edited> {

@@ -11,6 +11,7 @@ mod stats;
 pub use decisions::{Explanation, NameRoutes};
 pub use edits::{Edited, NewBackend, NewPool, NewRoute, NewTarget, NewWeight};
 pub use state::{
-    Backend, Backends, Interface, NextHop, Pool, PoolBackend, Pools, Route, Routes, Status, Target,
+    Backend, Backends, Interface, NextHop, Path, Pool, PoolBackend, Pools, Route, Routes, SlowPath, Status,
+    Target,
 };
-pub use stats::{BackendStats, ListenerStats, PoolStats, RouteStats, Stats};
+pub use stats::{BackendStats, ListenerStats, PoolStats, RouteStats, SlowPathStats, Stats};

@@ -135,6 +135,12 @@ pub(super) enum Pool {
         /// What policy maglev hashes: qname (default), client or qname+client
         #[arg(long)]
         hash: Option<String>,
+        /// The backend for NOTIFY and UPDATE; with weight 0, it gets nothing else
+        #[arg(long, value_name = "ADDRESS")]
+        primary: Option<String>,
+        /// The backends expect the PROXY protocol, version 2
+        #[arg(long)]
+        proxy_protocol: bool,
         #[command(flatten)]
         format: Format,
     },
@@ -204,10 +210,8 @@ impl FromStr for Member {
         let Some((address, weight)) = text.split_once(',') else {
             return Ok(Self { address: text.to_owned(), weight: None });
         };
-        match weight.parse() {
-            Ok(weight) => Ok(Self { address: address.to_owned(), weight: Some(weight) }),
-            Err(_) => Err("behind the comma there must be a weight, 0 to 1000".to_owned()),
-        }
+        let weight = weight.parse().map_err(|_| "behind the comma there must be a weight, 0 to 1000")?;
+        Ok(Self { address: address.to_owned(), weight: Some(weight) })
     }
 }
 

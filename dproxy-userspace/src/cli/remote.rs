@@ -72,10 +72,10 @@ async fn pool(client: &Client, verb: Pool) -> Result<(), Failure> {
             let pool: api::Pool = client.get(&pool_path(&pool)).await?;
             output(&format, &pool, show::pool)
         }
-        Pool::Add { pool, backend, policy, hash, format } => {
+        Pool::Add { pool, backend, policy, hash, primary, proxy_protocol, format } => {
             let member = |Member { address, weight }| NewBackend { address, weight };
             let backends = backend.into_iter().map(member).collect();
-            let new = NewPool { name: pool.clone(), policy, hash, backends };
+            let new = NewPool { name: pool.clone(), policy, hash, primary, proxy_protocol, backends };
             let edited = client.send(Method::POST, "/v1/pools", &new).await?;
             done(&format, &edited, &format!("pool {pool} added"))
         }

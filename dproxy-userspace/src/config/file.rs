@@ -53,10 +53,11 @@ impl Config {
 }
 
 fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Config {
-    reader.keys("the file", document, &["listen", "fast_path", "control", "pools", "routes"]);
+    reader.keys("the file", document, &["listen", "fast_path", "slow_path", "control", "pools", "routes"]);
     Config {
         listen: listen::read(reader, document),
         fast_path: settings::fast_path(reader, document),
+        slow_path: settings::slow_path(reader, document),
         control: settings::control(reader, document),
         pools: pools::read(reader, document),
         routes: routes::read(reader, document),

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::duration;
 use super::pattern::Pattern;
 use super::policy::Policy;
 use super::port_range::PortRange;
@@ -22,6 +24,8 @@ pub struct Config {
     pub listen: Listen,
     /// Sizes of the fast path, fixed while it is loaded.
     pub fast_path: FastPath,
+    /// Limits of the slow path, fixed while the daemon runs.
+    pub slow_path: SlowPath,
     /// Where the daemon is controlled and keeps its pins.
     pub control: Control,
     /// Pools by name.
@@ -33,7 +37,7 @@ pub struct Config {
 /// Where clients are served.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listen {
-    /// Interfaces that the fast path attaches to, at least one.
+    /// Interfaces that the fast path attaches to: at least one, unless it is off.
     pub interfaces: Vec<String>,
     /// Listeners, 1 to 64.
     pub addresses: Vec<SocketAddr>,
@@ -85,6 +89,40 @@ impl Default for FastPath {
     }
 }
 
+/// Limits of the slow path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SlowPath {
+    /// Threads, 1 to 256; `None`: one for each processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u32>,
+    /// A client's patience, 100 ms to 30 s: after a third of it, a query over UDP goes to another backend;
+    /// at its end, the answer is SERVFAIL.
+    #[serde(serialize_with = "duration::serialize")]
+    pub timeout: Duration,
+    /// How long a client's TCP connection may be idle (RFC 7766 §6.2.3): 1 s to 10 min.
+    #[serde(serialize_with = "duration::serialize")]
+    pub idle_timeout: Duration,
+    /// Clients' TCP connections at most, 1 to 1,000,000.
+    pub tcp_connections: u32,
+    /// The same of one client's address.
+    pub tcp_connections_per_client: u32,
+    /// Queries that each worker has under way at most, 1 to 1,048,576.
+    pub queries_in_flight: u32,
+}
+
+impl Default for SlowPath {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            timeout: Duration::from_secs(3),
+            idle_timeout: Duration::from_secs(10),
+            tcp_connections: 10_000,
+            tcp_connections_per_client: 200,
+            queries_in_flight: 65_536,
+        }
+    }
+}
+
 /// Where the daemon is controlled and keeps its pins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Control {
@@ -106,6 +144,13 @@ pub struct Pool {
     /// How the backend is chosen.
     #[serde(flatten)]
     pub policy: Policy,
+    /// The backend that NOTIFY (RFC 1996) and UPDATE (RFC 2136) go to, one of [`Pool::backends`]; with
+    /// weight 0 there, it gets nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary: Option<SocketAddr>,
+    /// Do the backends expect the PROXY protocol, version 2, in front of queries? They then come by the
+    /// slow path, all of them.
+    pub proxy_protocol: bool,
     /// In the order of the file; no address occurs twice.
     pub backends: Vec<WeightedBackend>,
 }

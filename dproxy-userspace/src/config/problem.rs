@@ -48,6 +48,8 @@ pub enum Place {
     NatPorts,
     /// The capacity of the route table.
     RouteCapacity,
+    /// A limit of the slow path, by its key.
+    SlowPath(&'static str),
     /// Path of the control socket.
     Socket,
     /// Folder of the pinned programs and maps.
@@ -58,6 +60,8 @@ pub enum Place {
     Pool(String),
     /// One backend: its pool, its index there and its address.
     Backend(String, usize, SocketAddr),
+    /// A pool's primary: the pool and the address.
+    Primary(String, SocketAddr),
     /// All routes.
     Routes,
     /// One route.
@@ -75,11 +79,13 @@ impl fmt::Display for Place {
             Self::Slots => f.write_str("fast_path.slots"),
             Self::NatPorts => f.write_str("fast_path.nat_ports"),
             Self::RouteCapacity => f.write_str("fast_path.routes"),
+            Self::SlowPath(key) => write!(f, "slow_path.{key}"),
             Self::Socket => f.write_str("control.socket"),
             Self::Bpffs => f.write_str("control.bpffs"),
             Self::Pools => f.write_str("[pools]"),
             Self::Pool(name) => write!(f, "pool {}", Quoted(name)),
             Self::Backend(pool, _, address) => write!(f, "backend {address} of pool {}", Quoted(pool)),
+            Self::Primary(pool, address) => write!(f, "primary {address} of pool {}", Quoted(pool)),
             Self::Routes => f.write_str("[routes]"),
             Self::Route(pattern) => write!(f, "route {}", Quoted(&pattern.to_string())),
         }

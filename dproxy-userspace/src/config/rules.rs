@@ -3,10 +3,12 @@
 mod listen;
 mod pools;
 mod routes;
+mod slow_path;
 
 pub(super) use listen::EDNS_UDP_SIZE;
 pub use listen::MAX_LISTENERS;
 pub use routes::MAX_LABEL_COUNTS;
+pub(super) use slow_path::{CONNECTIONS, IDLE_TIMEOUT, QUERIES_IN_FLIGHT, TIMEOUT, WORKERS};
 
 use super::model::{Config, Control, FastPath};
 use super::problem::{Place, Problem};
@@ -17,6 +19,7 @@ pub fn check(config: &Config) -> Vec<Problem> {
     let mut found = Vec::new();
     listen::check(config, &mut found);
     check_fast_path(&config.fast_path, &mut found);
+    slow_path::check(&config.slow_path, &mut found);
     check_control(&config.control, &mut found);
     pools::check(config, &mut found);
     routes::check(config, &mut found);

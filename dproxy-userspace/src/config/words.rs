@@ -59,6 +59,8 @@ words! {
         Native = "native",
         /// In the kernel's generic receive path: any interface, but slower.
         Generic = "generic",
+        /// Not at all: the slow path serves everything.
+        Off = "off",
     }
 }
 

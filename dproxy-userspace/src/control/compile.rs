@@ -149,8 +149,8 @@ fn members(pool: &Pool, ids: &mut Ids, names: &mut SnapshotNames) -> Result<Vec<
 }
 
 /// Flags of a pool, as [`abi::Pool::flags`] has them.
-const fn pool_flags(_pool: &Pool) -> u8 {
-    0
+const fn pool_flags(pool: &Pool) -> u8 {
+    if pool.proxy_protocol { abi::Pool::SLOW_PATH } else { 0 }
 }
 
 const fn hash_input(policy: Policy) -> abi::HashInput {

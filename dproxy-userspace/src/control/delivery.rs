@@ -49,7 +49,7 @@ pub enum SlowPath {
     #[error("it is on this host, and {0}")]
     NoEgress(String),
     /// Its clients would have no address of its IP version.
-    #[error("it is on this host, and no listener has an {0} address as it does")]
+    #[error("it is on this host, and no listener for other hosts has an {0} address as it does")]
     NoListener(&'static str),
     /// A reply does not tell who was asked.
     #[error("it is on this host, and its replies do not tell which of {count} {version} listeners was asked")]
@@ -107,7 +107,10 @@ fn local(
         return Err(SlowPath::Loopback(backend.ip()));
     }
     let version = if backend.is_ipv4() { "IPv4" } else { "IPv6" };
-    let mut alike = listeners.iter().filter(|listener| listener.is_ipv4() == backend.is_ipv4());
+    // The slow path alone serves listeners on loopback addresses: no reply leaves for their clients.
+    let is_alike =
+        |listener: &&SocketAddr| listener.is_ipv4() == backend.is_ipv4() && !listener.ip().is_loopback();
+    let mut alike = listeners.iter().filter(is_alike);
     let listener = match (alike.next(), alike.count()) {
         (None, _) => return Err(SlowPath::NoListener(version)),
         (Some(listener), 0) => *listener,

@@ -80,7 +80,7 @@ impl Ids {
         Self {
             listeners: Numbering::new(capacity.listener_ids),
             backends: Numbering::new(capacity.backend_ids),
-            pools: Numbering::new(capacity.pools.saturating_mul(2).min(u32::from(u16::MAX))),
+            pools: Numbering::new(capacity.pool_ids()),
             routes: Numbering::new(capacity.route_ids),
             new: Vec::new(),
         }

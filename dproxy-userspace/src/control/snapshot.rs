@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use dproxy_common::{
     abi::{
@@ -39,6 +40,12 @@ pub struct Capacity {
 }
 
 impl Capacity {
+    /// Ids of pools: twice as many as pools, so that a removed one's may rest.
+    pub const fn pool_ids(&self) -> u32 {
+        let twice = self.pools.saturating_mul(2);
+        if twice < u16::MAX as u32 { twice } else { u16::MAX as u32 }
+    }
+
     /// For so many names with routes and 2 to the power `slot_bits` queries in flight.
     pub fn for_routes(routes: u32, slot_bits: u32) -> Self {
         Self {
@@ -91,11 +98,23 @@ pub struct SnapshotNames {
     pub routes: BTreeMap<u32, Pattern>,
 }
 
-/// The tables in memory: for tests, and for whoever has to decide as the kernel does without it.
+impl SnapshotNames {
+    /// Nobody.
+    pub const fn new() -> Self {
+        Self {
+            listeners: BTreeMap::new(),
+            backends: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            routes: BTreeMap::new(),
+        }
+    }
+}
+
+/// The tables in memory: for the slow path, which decides as the kernel does, and for tests.
 #[derive(Clone, Debug)]
 pub struct Memory {
     /// The generation in force.
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// How queries in flight are numbered.
     pub nat: NatSettings,
     /// Backends by id.

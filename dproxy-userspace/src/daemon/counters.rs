@@ -7,26 +7,42 @@ use dproxy_common::reason::Reason;
 
 use super::Engine;
 use super::explain::verdict;
-use crate::api::{ApiError, BackendStats, ListenerStats, PoolStats, RouteStats, Stats};
-use crate::datapath::Counters;
+use crate::api::{ApiError, BackendStats, ListenerStats, PoolStats, RouteStats, SlowPathStats, Stats};
+use crate::datapath::{self, DatapathError};
+use crate::slow_path;
 
-/// Queries forwarded or answered.
-pub(super) fn queries(counters: &Counters) -> u64 {
-    counters.listeners.iter().map(|listener| listener.queries).sum()
+/// The counters of both paths.
+pub(super) struct Counters {
+    fast: datapath::Counters,
+    pub(super) slow: slow_path::Counters,
+}
+
+impl Counters {
+    /// Queries forwarded or answered.
+    pub(super) fn queries(&self) -> u64 {
+        let listeners = self.fast.listeners.iter().chain(&self.slow.listeners);
+        listeners.map(|listener| listener.queries).sum()
+    }
 }
 
 impl Engine {
+    /// Reads the counters of both paths.
+    pub(super) fn counters(&self) -> Result<Counters, DatapathError> {
+        Ok(Counters { fast: self.datapath.counters()?, slow: self.proxy.counters() })
+    }
+
     /// All counters, of everybody in the generation in force.
     pub fn stats(&self) -> Result<Stats, ApiError> {
-        let counters = self.datapath.counters()?;
+        let counters = self.counters()?;
         let mut stats = Stats {
             generation: self.generation,
             uptime_milliseconds: self.life.started.elapsed().as_millis() as u64,
-            received: counters.received,
-            slots_overwritten: counters.slots_overwritten,
+            received: counters.fast.received,
+            slots_overwritten: counters.fast.slots_overwritten,
+            slow_path: slow_path_stats(&counters.slow),
             ..Stats::default()
         };
-        for (reason, &packets) in Reason::ALL.iter().zip(&counters.reasons) {
+        for (reason, &packets) in Reason::ALL.iter().zip(&counters.fast.reasons) {
             stats.reasons.insert(reason.label().to_owned(), packets);
             *stats.verdicts.entry(verdict(reason.verdict()).to_owned()).or_default() += packets;
         }
@@ -34,51 +50,61 @@ impl Engine {
         Ok(stats)
     }
 
-    fn name_counters(&self, counters: &Counters, stats: &mut Stats) {
-        for (id, &address) in &self.names.listeners {
-            let ListenerCounters { queries, responses } = counter(&counters.listeners, *id);
-            stats.listeners.push(ListenerStats { address, queries, responses });
+    /// Adds up what both paths counted, by names.
+    fn name_counters(&self, Counters { fast, slow }: &Counters, stats: &mut Stats) {
+        let names = self.names();
+        for (id, &address) in &names.listeners {
+            let [fast, slow]: [ListenerCounters; 2] =
+                [counter(&fast.listeners, *id), counter(&slow.listeners, *id)];
+            stats.listeners.push(ListenerStats {
+                address,
+                queries: fast.queries + slow.queries,
+                responses: fast.responses + slow.responses,
+            });
         }
         stats.listeners.sort_by_key(|listener| listener.address);
 
-        let ids: BTreeMap<_, _> = self.names.routes.iter().map(|(id, pattern)| (pattern, id)).collect();
+        let ids: BTreeMap<_, _> = names.routes.iter().map(|(id, pattern)| (pattern, id)).collect();
         for (pattern, id) in ids {
             if let Ok(route) = self.route(pattern) {
-                let queries = counters.routes.get(*id as usize).copied().unwrap_or_default();
+                let queries = counter(&fast.routes, *id) + counter(&slow.routes, *id);
                 stats.routes.push(RouteStats { route, queries });
             }
         }
-        for (id, name) in &self.names.pools {
-            let queries = counter(&counters.pools, *id);
+        for (id, name) in &names.pools {
+            let queries = counter(&fast.pools, *id) + counter(&slow.pools, *id);
             stats.pools.push(PoolStats { name: name.clone(), queries });
         }
         stats.pools.sort_by(|a, b| a.name.cmp(&b.name));
-        for (id, &address) in &self.names.backends {
-            let BackendCounters {
-                queries,
-                replies,
-                noerror,
-                nxdomain,
-                servfail,
-                refused,
-                other,
-                reserved: _,
-            } = counter(&counters.backends, *id);
+        for (id, &address) in &names.backends {
+            let [fast, slow]: [BackendCounters; 2] =
+                [counter(&fast.backends, *id), counter(&slow.backends, *id)];
             stats.backends.push(BackendStats {
                 address,
-                queries,
-                replies,
-                noerror,
-                nxdomain,
-                servfail,
-                refused,
-                other,
+                queries: fast.queries + slow.queries,
+                replies: fast.replies + slow.replies,
+                noerror: fast.noerror + slow.noerror,
+                nxdomain: fast.nxdomain + slow.nxdomain,
+                servfail: fast.servfail + slow.servfail,
+                refused: fast.refused + slow.refused,
+                other: fast.other + slow.other,
             });
         }
         stats.backends.sort_by_key(|backend| backend.address);
     }
 }
 
-fn counter<T: Copy + Default>(counters: &[T], id: u16) -> T {
-    counters.get(usize::from(id)).copied().unwrap_or_default()
+fn slow_path_stats(counters: &slow_path::Counters) -> SlowPathStats {
+    let reasons = slow_path::Reason::ALL.iter().zip(&counters.reasons);
+    SlowPathStats {
+        reasons: reasons.map(|(reason, &count)| (reason.label().to_owned(), count)).collect(),
+        tcp_connections: counters.tcp_connections,
+        backend_connections: counters.backend_connections,
+        queries_in_flight: counters.queries_in_flight,
+    }
+}
+
+/// Zero for an id that nothing has been counted for.
+fn counter<T: Copy + Default>(counters: &[T], id: impl Into<u32>) -> T {
+    counters.get(id.into() as usize).copied().unwrap_or_default()
 }

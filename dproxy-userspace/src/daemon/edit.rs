@@ -43,6 +43,8 @@ pub enum EditError {
     Exists { place: Place, leads: String },
     #[error("pool {} is in use by {}: {}", Quoted(.pool), counted(.routes.len(), "route"), shown(.routes))]
     InUse { pool: String, routes: Vec<Pattern> },
+    #[error("backend {address} is the primary of pool {}", Quoted(.pool))]
+    IsPrimary { pool: String, address: SocketAddr },
     #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
     Invalid(Vec<config::Problem>),
     #[error(transparent)]
@@ -93,6 +95,9 @@ impl Edit {
             Self::RemoveBackend { pool: name, address } => {
                 let pool = pool(config, name)?;
                 let index = position(pool, name, *address)?;
+                if pool.primary == Some(*address) {
+                    return Err(EditError::IsPrimary { pool: name.clone(), address: *address });
+                }
                 pool.backends.remove(index);
                 Ok(())
             }
@@ -192,6 +197,9 @@ impl From<EditError> for ApiError {
             EditError::InUse { pool, .. } => Self::new(Code::InUse, message)
                 .place(Place::Pool(pool).to_string())
                 .allowed("a pool that no route leads to; let these lead elsewhere, or remove them"),
+            EditError::IsPrimary { pool, .. } => Self::new(Code::InUse, message)
+                .place(Place::Pool(pool).to_string())
+                .allowed("a backend that is not; the primary is set in the file, or when a pool is added"),
             EditError::Invalid(problems) => invalid(problems),
             EditError::DoesNotFit(_) => Self::new(Code::NoRoom, message),
             EditError::Datapath(_) => Self::new(Code::Unavailable, message),

@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{error, info};
 
-use super::counters::queries;
 use super::edit::{Edit, EditError};
 use super::handle::{Handle, Request};
+use super::in_force::InForce;
 use super::live::Live;
 use super::network::Network;
+use super::proxy::Proxy;
 use super::rate::Rate;
 use super::reachability::Reachability;
 use super::sources::Sources;
@@ -30,21 +32,22 @@ const QUEUE: usize = 64;
 /// The configuration in force, and all that carries it out.
 pub struct Engine {
     pub(super) config: Config,
-    pub(super) names: SnapshotNames,
     pub(super) generation: u64,
+    pub(super) in_force: Option<InForce>,
     /// How each backend gets its queries.
     pub(super) deliveries: BTreeMap<SocketAddr, Delivery>,
     pub(super) datapath: Box<dyn Datapath>,
+    pub(super) proxy: Box<dyn Proxy>,
     pub(super) life: Life,
     network: Box<dyn Network>,
-    reachability: Reachability,
+    pub(super) reachability: Reachability,
     sources: Sources,
     /// What was last seen of the network.
     seen: View,
     /// What the generation in force knows of this host.
     host: Host,
     ids: Ids,
-    live: Live,
+    pub(super) live: Live,
     asking: watch::Sender<BTreeSet<IpAddr>>,
 }
 
@@ -75,16 +78,18 @@ impl Engine {
         config_file: String,
         warnings: Vec<String>,
         datapath: Box<dyn Datapath>,
+        proxy: Box<dyn Proxy>,
         network: Box<dyn Network>,
     ) -> Self {
         let capacity = datapath.capacity();
         let (started, since) = (Instant::now(), SystemTime::now());
         Self {
             config,
-            names: SnapshotNames::default(),
             generation: 0,
+            in_force: None,
             deliveries: BTreeMap::new(),
             datapath,
+            proxy,
             life: Life { config_file, live_edits: 0, started, since, queries: Rate::default(), warnings },
             network,
             reachability: Reachability::default(),
@@ -122,6 +127,11 @@ impl Engine {
     /// Where packets come in.
     pub fn attachments(&self) -> Vec<Attachment> {
         self.datapath.attachments()
+    }
+
+    /// Programs that see packets before the slow path does, where there is no fast path.
+    pub fn intruders(&self) -> Vec<String> {
+        self.datapath.intruders()
     }
 
     /// Does what it is asked through the handle, and follows the network, until `end`.
@@ -197,8 +207,8 @@ impl Engine {
     }
 
     fn note_queries(&mut self) {
-        match self.datapath.counters() {
-            Ok(counters) => self.life.queries.note(Instant::now(), queries(&counters)),
+        match self.counters() {
+            Ok(counters) => self.life.queries.note(Instant::now(), counters.queries()),
             Err(problem) => error!("cannot read the counters: {problem}"),
         }
     }
@@ -235,10 +245,10 @@ impl Engine {
         ids.retain(&snapshot.names);
         self.ids = ids;
         self.config = config;
-        self.names = snapshot.names;
         self.generation = number;
         self.host = host;
         self.deliveries = deliveries;
+        self.publish_view(Arc::new(snapshot));
         self.update_live();
         Ok(())
     }
@@ -250,20 +260,22 @@ impl Engine {
         names: &SnapshotNames,
         deliveries: &BTreeMap<SocketAddr, Delivery>,
     ) -> Result<(), DatapathError> {
-        let datapath = self.datapath.as_mut();
         let mut backends = BTreeMap::new();
         for id in new {
-            match *id {
-                Id::Listener(id) => datapath.clear(CounterId::Listener(id))?,
-                Id::Route(id) => datapath.clear(CounterId::Route(id))?,
-                Id::Pool(id) => datapath.clear(CounterId::Pool(id))?,
+            let counter = match *id {
+                Id::Listener(id) => CounterId::Listener(id),
+                Id::Route(id) => CounterId::Route(id),
+                Id::Pool(id) => CounterId::Pool(id),
                 Id::Backend(id) => {
-                    datapath.clear(CounterId::Backend(id))?;
                     self.live.forget(id);
                     backends.extend(names.backends.get(&id).map(|address| (id, *address)));
+                    CounterId::Backend(id)
                 }
-            }
+            };
+            self.datapath.clear(counter)?;
+            self.proxy.clear(counter);
         }
+        let datapath = self.datapath.as_mut();
         datapath.introduce(names)?;
         // A backend that is not served on this host any more gets no queries from now on: the generation to
         // come would not know the replies.
@@ -272,15 +284,6 @@ impl Engine {
         });
         backends.extend(retired.map(|(id, address)| (*id, *address)));
         self.live.update(datapath, &backends, deliveries)
-    }
-
-    /// Tells the datapath the ways to the backends. If that fails, the next tick tries again.
-    fn update_live(&mut self) {
-        self.reachability.note(&self.deliveries);
-        let updated = self.live.update(self.datapath.as_mut(), &self.names.backends, &self.deliveries);
-        if let Err(problem) = updated {
-            error!("cannot update the ways to the backends: {problem}");
-        }
     }
 }
 

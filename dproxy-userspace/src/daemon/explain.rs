@@ -1,5 +1,6 @@
-//! Asks the loaded program what it would do with a query.
+//! Asks what would become of a query: the loaded program, and the slow path's own code.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 
 use dproxy_common::abi::Subject;
@@ -7,9 +8,10 @@ use dproxy_common::reason::{Reason, Verdict};
 
 use super::view::route_view;
 use super::{Engine, RecordType, matching};
-use crate::api::{ApiError, Code, Explanation};
+use crate::api::{ApiError, Code, Explanation, Path};
 use crate::config::{HashInput, Name, Pattern};
-use crate::datapath::query_frame;
+use crate::datapath::{dns_message, query_frame};
+use crate::slow_path::{self, Asked, Decider, Decision};
 
 /// Clients to ask for when none is given: of the addresses for documentation (RFC 5737, RFC 3849), two
 /// each, because one may be in use as the listener.
@@ -35,35 +37,108 @@ pub struct Question {
     pub listener: Option<SocketAddr>,
 }
 
+/// A query that nobody has sent.
+struct Query<'q> {
+    question: &'q Question,
+    from: SocketAddr,
+    listener: SocketAddr,
+    frame: Vec<u8>,
+}
+
+/// What becomes of a query.
+struct Decided {
+    /// Why it does not take the fast path, if it does not.
+    left: Option<String>,
+    verdict: Verdict,
+    reason: &'static str,
+    description: &'static str,
+    subject: Subject,
+}
+
 impl Engine {
-    /// What the loaded program would do with a query. Nothing is changed or counted.
+    /// What would become of a query. Nothing is changed or counted.
+    ///
+    /// The loaded program is asked; what that leaves to the slow path, or never sees, the slow path.
     pub fn explain(&self, question: &Question) -> Result<Explanation, ApiError> {
         let (from, listener) = self.ends(question)?;
-        let Question { name, record_type, .. } = question;
-        let frame = query_frame(from, listener, name.wire(), record_type.0)?;
-        let explained = self.datapath.explain(&frame, self.generation)?;
-        let reason = explained.reason().unwrap_or(Reason::Internal);
-        let Subject { route, pool, backend, .. } = explained.subject;
+        let frame = query_frame(from, listener, question.name.wire(), question.record_type.0)?;
+        let query = Query { question, from, listener, frame };
+        let decided = match self.fast_path_decides(&query)? {
+            Ok(decided) => decided,
+            Err(left) => self.slow_path_decides(&query, left)?,
+        };
+        Ok(self.explanation(&query, decided))
+    }
 
-        let applied = self.names.routes.get(&route);
+    /// What the fast path does, or why it leaves the query to the slow path.
+    fn fast_path_decides(&self, query: &Query<'_>) -> Result<Result<Decided, String>, ApiError> {
+        if let Some(why) = self.datapath.absence() {
+            return Ok(Err(format!("it is off ({why})")));
+        }
+        if query.from.ip().is_loopback() || query.listener.ip().is_loopback() {
+            return Ok(Err("XDP sees no packets on the loopback interface".to_owned()));
+        }
+        let explained = self.datapath.explain(&query.frame, self.generation)?;
+        let reason = explained.reason().unwrap_or(Reason::Internal);
+        let (verdict, description) = (reason.verdict(), reason.description());
+        if verdict == Verdict::Pass {
+            return Ok(Err(description.trim().to_owned()));
+        }
+        Ok(Ok(Decided {
+            left: None,
+            verdict,
+            reason: reason.label(),
+            description,
+            subject: explained.subject,
+        }))
+    }
+
+    /// What the slow path does with a query that is left to it.
+    fn slow_path_decides(&self, query: &Query<'_>, left: String) -> Result<Decided, ApiError> {
+        let mut listeners = self.names().listeners.iter();
+        let listener = listeners.find(|(_, address)| **address == query.listener);
+        let Some((view, (&listener, _))) = self.view().zip(listener) else {
+            return Err(ApiError::new(Code::Unavailable, "no generation is in force yet"));
+        };
+        let message = dns_message(&query.frame);
+        let asked = Asked { message, client: query.from, listener, over_tcp: false };
+        let decision = Decider::new(RandomState::new().build_hasher().finish()).decide(view, &asked);
+        let (verdict, reason, subject) = match decision {
+            Decision::Forward(forward) => {
+                (Verdict::Forward, slow_path::Reason::UdpForwarded, forward.subject)
+            }
+            Decision::Answer(response) => (Verdict::Answer, response.reason, response.subject),
+            Decision::Drop(reason, subject) => (Verdict::Drop, reason, subject),
+        };
+        let (reason, description) = (reason.label(), reason.description());
+        Ok(Decided { left: Some(left), verdict, reason, description, subject })
+    }
+
+    fn explanation(&self, query: &Query<'_>, decided: Decided) -> Explanation {
+        let Query { question: Question { name, record_type, .. }, from, listener, frame: _ } = *query;
+        let Decided { left, verdict, reason, description, subject } = decided;
+        let names = self.names();
+        let applied = names.routes.get(&subject.route);
         let others = matching::routes(&self.config, name).filter(|(pattern, _)| Some(*pattern) != applied);
-        let pool_name = self.names.pools.get(&pool);
-        let backend = self.names.backends.get(&backend);
-        Ok(Explanation {
-            generation: explained.generation,
+        let pool_name = names.pools.get(&subject.pool);
+        let backend = names.backends.get(&subject.backend);
+        Explanation {
+            generation: self.generation,
             name: name.to_string(),
             record_type: record_type.to_string(),
             from,
             listener,
-            verdict: verdict(reason.verdict()).to_owned(),
-            reason: reason.label().to_owned(),
-            description: reason.description().trim().to_owned(),
+            path: if left.is_none() { Path::Fast } else { Path::Slow },
+            left_by_fast_path: left,
+            verdict: self::verdict(verdict).to_owned(),
+            reason: reason.to_owned(),
+            description: description.trim().to_owned(),
             route: applied.and_then(|pattern: &Pattern| self.route(pattern).ok()),
             also_matching: others.map(|(pattern, target)| route_view(pattern, target)).collect(),
             hashed: pool_name.and_then(|pool| self.hashed(pool, name, from.ip())),
             backend: pool_name.zip(backend).and_then(|(pool, address)| self.member(pool, *address)),
             pool: pool_name.and_then(|name| self.pool(name).ok()),
-        })
+        }
     }
 
     /// Client and listener, of one IP version.
@@ -75,7 +150,11 @@ impl Engine {
             (None, None) => true,
         };
         let listed = || listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let Some(&listener) = listeners.iter().find(fits) else {
+        // The fast path's business, unless it is somebody on this host who asks.
+        let is_local = question.from.is_some_and(|from| from.ip().is_loopback());
+        let fitting = || listeners.iter().filter(fits);
+        let alike = fitting().find(|listener| listener.ip().is_loopback() == is_local);
+        let Some(&listener) = alike.or_else(|| fitting().next()) else {
             let message = match (question.listener, question.from) {
                 (Some(wanted), _) => format!("there is no listener {wanted}"),
                 (None, from) => {

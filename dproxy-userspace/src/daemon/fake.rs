@@ -2,15 +2,18 @@
 
 mod datapath;
 mod network;
+mod slow_path;
 
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{Engine, Handle};
+use super::{Engine, Handle, Network, NoNetwork, capacity};
 use crate::config::Config;
+use crate::datapath::{Absent, Datapath};
 pub(crate) use datapath::FakeDatapath;
-pub(crate) use network::{FakeNetwork, asked, local, reachable, silent};
+pub(crate) use network::{FakeNetwork, asked, elsewhere, local, reachable, silent};
+pub(crate) use slow_path::FakeSlowPath;
 
 /// The interface that it all is behind.
 pub(crate) const INTERFACE: u32 = 2;
@@ -23,6 +26,7 @@ addresses = ["192.0.2.53", "[2001:db8::53]:53"]
 [pools.cryo]
 backends = ["192.168.1.9:8053"]
 [pools.resolvers]
+primary = "192.168.1.10"
 [[pools.resolvers.backends]]
 address = "192.168.1.10"
 weight = 3
@@ -46,13 +50,36 @@ pub(crate) fn config() -> Config {
 
 /// An engine with [`CONFIG`] in force, and what it works on.
 pub(crate) async fn engine() -> (Engine, FakeDatapath, FakeNetwork) {
-    let (config, network) = (config(), FakeNetwork::default());
-    let datapath = FakeDatapath::new(&config);
-    let (boxed, file) = (Box::new(datapath.clone()), "dproxy.toml".to_owned());
-    let mut engine = Engine::new(config, file, Vec::new(), boxed, Box::new(network.clone()));
+    let (engine, datapath, _, network) = engine_of(config()).await;
+    (engine, datapath, network)
+}
+
+/// An engine with a configuration in force, and all that it works on.
+pub(crate) async fn engine_of(config: Config) -> (Engine, FakeDatapath, FakeSlowPath, FakeNetwork) {
+    let (datapath, network) = (FakeDatapath::new(&config), FakeNetwork::default());
+    let proxy = FakeSlowPath::default();
+    let engine = begin(config, Box::new(datapath.clone()), &proxy, Box::new(network.clone())).await;
+    (engine, datapath, proxy, network)
+}
+
+/// The same without a fast path.
+pub(crate) async fn engine_without_fast_path(config: Config) -> (Engine, FakeSlowPath) {
+    let absent = Absent::new("listen.xdp is \"off\"", capacity(&config), "/nowhere");
+    let proxy = FakeSlowPath::default();
+    (begin(config, Box::new(absent), &proxy, Box::new(NoNetwork)).await, proxy)
+}
+
+async fn begin(
+    config: Config,
+    datapath: Box<dyn Datapath>,
+    proxy: &FakeSlowPath,
+    network: Box<dyn Network>,
+) -> Engine {
+    let (file, proxy) = ("dproxy.toml".to_owned(), Box::new(proxy.clone()));
+    let mut engine = Engine::new(config, file, Vec::new(), datapath, proxy, network);
     engine.settle(Duration::ZERO).await.unwrap();
     engine.begin().unwrap();
-    (engine, datapath, network)
+    engine
 }
 
 /// Runs an engine beside a test.

@@ -1,19 +1,22 @@
 //! Puts everything together and takes edits.
 //!
-//! One task, the [`Engine`], owns the configuration in force, the datapath and what the network last
+//! One task, the [`Engine`], owns the configuration in force, both paths and what the network last
 //! said; everybody else asks it through a [`Handle`]. So edits come one after the other, and an edit that
 //! is answered is in the datapath.
 
 mod counters;
+mod descriptors;
 mod edit;
 mod engine;
 mod explain;
 mod handle;
+mod in_force;
 mod live;
 mod matching;
 mod network;
 mod notify;
 mod ports;
+mod proxy;
 mod rate;
 mod reachability;
 mod record_type;
@@ -21,6 +24,7 @@ mod run;
 mod sources;
 mod time;
 mod view;
+mod way;
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -32,6 +36,7 @@ pub use engine::{Engine, Requests};
 pub use explain::Question;
 pub(crate) use explain::{EXAMPLE_PORT, verdict};
 pub use handle::{Handle, Stopped};
-pub use network::Network;
+pub use network::{Network, NoNetwork};
+pub use proxy::Proxy;
 pub use record_type::RecordType;
 pub use run::{RunError, capacity, run};

@@ -30,6 +30,11 @@ impl Reachability {
         }
     }
 
+    /// Was an address not reachable when that was last known?
+    pub(super) fn is_lost(&self, address: IpAddr) -> bool {
+        self.0.get(&address) == Some(&false)
+    }
+
     fn news<'r>(&mut self, deliveries: &'r BTreeMap<SocketAddr, Delivery>) -> Vec<News<'r>> {
         // All backends at an address are reached, or not, in the same way.
         let addresses: BTreeMap<IpAddr, &Delivery> =

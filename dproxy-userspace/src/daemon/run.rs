@@ -10,13 +10,15 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::edit::EditError;
+use super::network::Network;
 use super::notify::notify;
-use super::{Engine, ports};
+use super::{Engine, NoNetwork, descriptors, ports};
 use crate::api::{Socket, SocketError, serve};
 use crate::config::{Config, ConfigError, XdpMode, counted};
 use crate::control::Capacity;
-use crate::datapath::{Attachment, DatapathError, Kernel, KernelOptions};
+use crate::datapath::{Absent, Attachment, Datapath, DatapathError, Kernel, KernelOptions, LoadError};
 use crate::network::{NetworkError, Observer};
+use crate::slow_path::{Options, SlowPath, SlowPathError};
 
 /// How long the first query may wait for backends to be found.
 const FIRST_NEIGHBOURS: Duration = Duration::from_secs(1);
@@ -33,6 +35,10 @@ pub enum RunError {
     Socket(#[from] SocketError),
     #[error(transparent)]
     Datapath(#[from] DatapathError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    SlowPath(#[from] SlowPathError),
     #[error(transparent)]
     Network(#[from] NetworkError),
     #[error(transparent)]
@@ -53,6 +59,9 @@ pub async fn run(config_file: &Path, socket: Option<&Path>) -> Result<(), RunErr
     engine.begin()?;
     for attachment in engine.attachments() {
         log_attachment(&attachment);
+    }
+    for intruder in engine.intruders() {
+        warn!("{intruder}");
     }
 
     let (handle, requests) = engine.handle();
@@ -76,16 +85,23 @@ pub async fn run(config_file: &Path, socket: Option<&Path>) -> Result<(), RunErr
     Ok(())
 }
 
-/// Loads the program, and finds the backends.
+/// Starts both paths, and finds the backends.
 async fn engine(config: Config, config_file: &Path) -> Result<Engine, RunError> {
-    let kernel = Kernel::load(&KernelOptions {
-        capacity: capacity(&config),
-        nat_ports: config.fast_path.nat_ports,
-        interfaces: config.listen.interfaces.clone(),
-        mode: config.listen.xdp,
-        bpffs: config.control.bpffs.clone(),
-    })?;
-    let warnings: Vec<String> = ports::warning(config.fast_path.nat_ports).into_iter().collect();
+    let mut options = Options::new(&config, capacity(&config));
+    let mut warnings = Vec::new();
+    warnings.extend(descriptors::provide(&config, &mut options.limits));
+    let datapath = fast_path(&config)?;
+    let network: Box<dyn Network> = match datapath.absence() {
+        Some(why) => {
+            warn_of_absence(&config, why);
+            Box::new(NoNetwork)
+        }
+        None => {
+            warnings.extend(ports::warning(config.fast_path.nat_ports));
+            Box::new(Observer::start()?)
+        }
+    };
+    let proxy = SlowPath::start(&options)?;
     for warning in &warnings {
         warn!("{warning}");
     }
@@ -95,9 +111,39 @@ async fn engine(config: Config, config_file: &Path) -> Result<Engine, RunError> 
 
     // The file is meant wherever somebody reads its path.
     let origin = path::absolute(config_file).unwrap_or_else(|_| config_file.to_owned()).display().to_string();
-    let mut engine = Engine::new(config, origin, warnings, Box::new(kernel), Box::new(Observer::start()?));
+    let mut engine = Engine::new(config, origin, warnings, datapath, Box::new(proxy), network);
     engine.settle(FIRST_NEIGHBOURS).await?;
     Ok(engine)
+}
+
+/// Loads the program. If that is impossible here, `auto` goes on without it.
+fn fast_path(config: &Config) -> Result<Box<dyn Datapath>, LoadError> {
+    let absent = |why: &str| Box::new(Absent::new(why, capacity(config), &config.control.bpffs));
+    if config.listen.xdp == XdpMode::Off {
+        return Ok(absent("listen.xdp is \"off\""));
+    }
+    let loaded = Kernel::load(&KernelOptions {
+        capacity: capacity(config),
+        nat_ports: config.fast_path.nat_ports,
+        interfaces: config.listen.interfaces.clone(),
+        mode: config.listen.xdp,
+        bpffs: config.control.bpffs.clone(),
+    });
+    match loaded {
+        Ok(kernel) => Ok(Box::new(kernel)),
+        Err(LoadError::Impossible(why)) if config.listen.xdp == XdpMode::Auto => Ok(absent(&why.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Who wrote `off` knows it; who wrote `auto` may have hoped for more.
+fn warn_of_absence(config: &Config, why: &str) {
+    match config.listen.xdp {
+        XdpMode::Off => info!("no fast path, all queries take the slow path: {why}"),
+        XdpMode::Auto | XdpMode::Native | XdpMode::Generic => {
+            warn!("no fast path, all queries take the slow path: {why}");
+        }
+    }
 }
 
 /// How large the tables are made for a configuration.
@@ -110,7 +156,9 @@ fn log_attachment(Attachment { interface, mode, fallback, .. }: &Attachment) {
         (XdpMode::Generic, Some(why)) => {
             warn!("interface {interface}: GENERIC XDP, which is slower than native: {why}");
         }
-        (XdpMode::Auto | XdpMode::Native | XdpMode::Generic, _) => info!("interface {interface}: {mode} XDP"),
+        (XdpMode::Auto | XdpMode::Native | XdpMode::Generic | XdpMode::Off, _) => {
+            info!("interface {interface}: {mode} XDP")
+        }
     }
 }
 

@@ -2,3 +2,4 @@ mod edits;
 mod explain;
 mod follow;
 mod in_force;
+mod slow_path;

@@ -7,15 +7,17 @@ use std::time::Instant;
 use dproxy_common::abi::NextHop;
 
 use super::edit::EditError;
-use super::{Engine, counters, matching, time};
+use super::way::Way;
+use super::{Engine, matching, time};
 use crate::api::{self, ApiError, NameRoutes, Pools, Routes, Status};
 use crate::config::{Name, Pattern, Place, Pool, Target, WeightedBackend, counted};
-use crate::control::Delivery;
+use crate::slow_path::Limits;
 
 impl Engine {
     /// Everything on one screen.
     pub fn status(&self) -> Result<Status, ApiError> {
-        let queries = counters::queries(&self.datapath.counters()?);
+        let counters = self.counters()?;
+        let (queries, slow) = (counters.queries(), &counters.slow);
         let interfaces = self.datapath.attachments().into_iter().map(|attachment| api::Interface {
             name: attachment.interface,
             mode: attachment.mode.to_string(),
@@ -29,7 +31,13 @@ impl Engine {
             config: self.life.config_file.clone(),
             live_edits: self.life.live_edits,
             generation: self.generation,
+            fast_path_off: self.datapath.absence().map(str::to_owned),
             interfaces: interfaces.collect(),
+            slow_path: api::SlowPath {
+                workers: Limits::from(&self.config.slow_path).workers,
+                tcp_connections: slow.tcp_connections,
+                backend_connections: slow.backend_connections,
+            },
             listeners: self.config.listen.addresses.clone(),
             routes: self.config.routes.len(),
             pools: self.pools().pools,
@@ -83,8 +91,10 @@ impl Engine {
     /// The backends of a pool, or of all.
     pub fn backends(&self, pool: Option<&str>) -> Result<api::Backends, EditError> {
         let members = |name: &str, pool: &Pool| {
-            let member =
-                |backend| api::PoolBackend { pool: name.to_owned(), backend: self.backend_view(backend) };
+            let member = |backend| api::PoolBackend {
+                pool: name.to_owned(),
+                backend: self.backend_view(pool, backend),
+            };
             pool.backends.iter().map(member).collect::<Vec<_>>()
         };
         let backends = match pool {
@@ -96,8 +106,9 @@ impl Engine {
 
     /// A backend as a member of a pool.
     pub(super) fn member(&self, pool: &str, address: SocketAddr) -> Option<api::Backend> {
-        let mut backends = self.config.pools.get(pool)?.backends.iter();
-        Some(self.backend_view(backends.find(|backend| backend.address == address)?))
+        let pool = self.config.pools.get(pool)?;
+        let backend = pool.backends.iter().find(|backend| backend.address == address)?;
+        Some(self.backend_view(pool, backend))
     }
 
     fn configured(&self, pool: &str) -> Result<&Pool, EditError> {
@@ -110,21 +121,18 @@ impl Engine {
             name: name.to_owned(),
             policy: pool.policy.to_string(),
             hash: pool.policy.hash().map(|hash| hash.to_string()),
-            backends: pool.backends.iter().map(|backend| self.backend_view(backend)).collect(),
+            primary: pool.primary,
+            proxy_protocol: pool.proxy_protocol,
+            backends: pool.backends.iter().map(|backend| self.backend_view(pool, backend)).collect(),
             routes: self.config.routes.values().filter(leads_here).count(),
         }
     }
 
-    fn backend_view(&self, backend: &WeightedBackend) -> api::Backend {
+    fn backend_view(&self, pool: &Pool, backend: &WeightedBackend) -> api::Backend {
         let WeightedBackend { address, weight } = *backend;
-        let (reachable, why, next_hop) = match self.deliveries.get(&address) {
-            Some(Delivery::NextHop(hop)) => (true, None, Some(self.next_hop_view(hop))),
-            Some(Delivery::Local(_)) => (true, None, None),
-            Some(Delivery::SlowPath(why)) => (true, Some(why.to_string()), None),
-            Some(Delivery::Unreachable(why)) => (false, Some(why.to_string()), None),
-            None => (false, Some("the kernel has not been asked for the way yet".to_owned()), None),
-        };
-        api::Backend { address, weight, reachable, why, next_hop }
+        let Way { path, why, next_hop } = self.way(pool, address);
+        let next_hop = next_hop.map(|hop| self.next_hop_view(&hop));
+        api::Backend { address, weight, reachable: path != api::Path::None, path, why, next_hop }
     }
 
     fn next_hop_view(&self, hop: &NextHop) -> api::NextHop {
@@ -154,6 +162,7 @@ impl Engine {
             let interfaces = interfaces.join(", ");
             warnings.push(format!("{interfaces}: generic XDP, which is slower than native: {why}"));
         }
+        warnings.extend(self.datapath.intruders());
         for pool in self.pools().pools {
             let used = pool.backends.iter().filter(|backend| backend.weight > 0);
             let unreachable = used.clone().filter(|backend| !backend.reachable).count();

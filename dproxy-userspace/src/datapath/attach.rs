@@ -132,6 +132,7 @@ pub(super) fn attach(
             DatapathError(format!("{refused}; listen.xdp = \"auto\" goes on without native XDP"))
         })?,
         XdpMode::Auto => attach_auto(places, program)?,
+        XdpMode::Off => None,
     };
     for place in places.iter_mut().filter(|place| place.egress.is_left()) {
         place.attach_egress(egress)?;
@@ -189,7 +190,7 @@ fn attach_all(places: &mut [Place], program: BorrowedFd<'_>, mode: XdpMode) -> R
 /// `XDP_FLAGS_*_MODE` (linux/if_link.h).
 const fn flags(mode: XdpMode) -> u32 {
     match mode {
-        XdpMode::Auto => 0,
+        XdpMode::Auto | XdpMode::Off => 0,
         XdpMode::Generic => 1 << 1,
         XdpMode::Native => 1 << 2,
     }
@@ -209,7 +210,7 @@ fn left(interface: &Interface, pin: &Path) -> Option<(Link, u32)> {
 }
 
 /// Detaches from interfaces that dproxy served before a kill and does not serve now.
-fn remove_others(places: &[Place], pins: &Pins) {
+pub(super) fn remove_others(places: &[Place], pins: &Pins) {
     pins.remove_dead();
     for index in pins.interfaces() {
         if places.iter().any(|place| place.interface.index == index) {

@@ -21,7 +21,7 @@ pub(super) const PROGRAM: &str = "dproxy_egress";
 /// and …".
 pub(super) fn load(ebpf: &mut Ebpf) -> Result<(), String> {
     let loaded = program_mut(ebpf).map_err(|error| error.0)?;
-    loaded.load().map_err(|error| explain_program(&error).0)?;
+    loaded.load().map_err(|error| explain_program(&error).to_string())?;
     let program = loaded.fd().map_err(|_| incomplete().0)?;
     // No interface has this index. A kernel without TCX does not even look for it.
     match bpf::create_egress_link(program.as_fd(), 0) {

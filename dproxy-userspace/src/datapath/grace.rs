@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-use super::{DatapathError, bpf};
+use super::{DatapathError, LoadError, bpf};
 
 /// An array of maps, made only to be updated: the kernel answers an update of a map of maps when all
 /// program runs that had begun before it have ended (`maybe_wait_bpf_programs` in kernel/bpf/syscall.c).
@@ -19,17 +19,17 @@ pub(super) struct GracePeriod {
 
 impl GracePeriod {
     /// Makes the maps. The first thing that takes a right: it tells whether there is one to use bpf(2).
-    pub(super) fn new() -> Result<Self, DatapathError> {
+    pub(super) fn new() -> Result<Self, LoadError> {
         let maps = || -> io::Result<Self> {
             let inner = bpf::create_array()?;
             Ok(Self { outer: bpf::create_array_of_maps(inner.as_fd())?, inner })
         };
         maps().map_err(|error| match error.raw_os_error() {
-            Some(libc::EPERM) => DatapathError(super::NEEDS_ROOT.to_owned()),
+            Some(libc::EPERM) => LoadError::impossible(super::NEEDS_ROOT),
             Some(libc::ENOSYS) => {
-                DatapathError("this kernel has no bpf(2); dproxy needs Linux 5.15 or newer".into())
+                LoadError::impossible("this kernel has no bpf(2); the fast path needs Linux 5.15 or newer")
             }
-            _ => DatapathError(format!("cannot create a BPF map: {error}")),
+            _ => DatapathError(format!("cannot create a BPF map: {error}")).into(),
         })
     }
 

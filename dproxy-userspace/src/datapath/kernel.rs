@@ -43,6 +43,33 @@ pub struct KernelOptions {
     pub bpffs: PathBuf,
 }
 
+/// Why there is no fast path.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// This process cannot have one on this host, whatever the configuration says: it has no right to use
+    /// BPF, or there is no BPF file system, or the kernel is too old.
+    #[error(transparent)]
+    Impossible(DatapathError),
+    /// Something else is wrong.
+    #[error(transparent)]
+    Failed(#[from] DatapathError),
+}
+
+/// For whom it makes no difference.
+impl From<LoadError> for DatapathError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Impossible(error) | LoadError::Failed(error) => error,
+        }
+    }
+}
+
+impl LoadError {
+    pub(super) fn impossible(text: impl Into<String>) -> Self {
+        Self::Impossible(DatapathError(text.into()))
+    }
+}
+
 /// The loaded program and its maps. When it is dropped, the program is detached; when the process is
 /// killed, it goes on.
 #[derive(Debug)]
@@ -63,13 +90,16 @@ pub struct Kernel {
 
 impl Kernel {
     /// Loads the program and claims the interfaces. No packet comes to it before [`Datapath::attach`].
-    pub fn load(options: &KernelOptions) -> Result<Self, DatapathError> {
+    pub fn load(options: &KernelOptions) -> Result<Self, LoadError> {
         // First of all what is most often missing, and soonest found out: rights, a BPF file system, the
         // interfaces.
         let grace = GracePeriod::new()?;
         let pins = Pins::open(&options.bpffs)?;
-        let places =
-            options.interfaces.iter().map(|name| Place::claim(name, &pins)).collect::<Result<_, _>>()?;
+        let places = options
+            .interfaces
+            .iter()
+            .map(|name| Place::claim(name, &pins))
+            .collect::<Result<_, DatapathError>>()?;
         let (mut ebpf, settings) = load::load(options)?;
         let egress = egress::load(&mut ebpf);
         let processors = aya::util::nr_cpus()

@@ -11,7 +11,7 @@ use aya::{
 };
 use dproxy_common::abi::{ABI_VERSION, NatSettings, Settings, TokenKeys};
 
-use super::{DatapathError, KernelOptions, NEEDS_ROOT, PROGRAM, maps};
+use super::{DatapathError, KernelOptions, LoadError, NEEDS_ROOT, PROGRAM, maps};
 
 /// The compiled program, as the build script leaves it.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dproxy"));
@@ -28,11 +28,13 @@ struct Global(Settings);
 unsafe impl Pod for Global {}
 
 /// Creates the maps and loads the program.
-pub(super) fn load(options: &KernelOptions) -> Result<(Ebpf, Settings), DatapathError> {
+pub(super) fn load(options: &KernelOptions) -> Result<(Ebpf, Settings), LoadError> {
     if let Ok(running) = KernelVersion::current()
         && running < OLDEST
     {
-        return Err(DatapathError(format!("this is Linux {running}; dproxy needs {OLDEST} or newer")));
+        return Err(LoadError::impossible(format!(
+            "this is Linux {running}; the fast path needs {OLDEST} or newer"
+        )));
     }
     let settings = settings(options)?;
     let global = Global(settings);
@@ -93,28 +95,28 @@ pub(super) fn incomplete() -> DatapathError {
     DatapathError("this dproxy was built with another eBPF object than its own; build it again".to_owned())
 }
 
-fn explain_object(error: &(dyn Error + 'static)) -> DatapathError {
+fn explain_object(error: &(dyn Error + 'static)) -> LoadError {
     let chain: Vec<_> = iter::successors(Some(error), |&error| error.source()).collect();
     let number = chain.iter().find_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error());
     let text = chain.iter().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    DatapathError(match number {
-        Some(libc::EPERM) => NEEDS_ROOT.to_owned(),
+    LoadError::Failed(DatapathError(match number {
+        Some(libc::EPERM) => return LoadError::impossible(NEEDS_ROOT),
         Some(libc::ENOMEM | libc::E2BIG) => {
             format!("no memory for the tables ({text}); lower fast_path.slots or fast_path.routes")
         }
         _ => format!("cannot create the tables: {text}"),
-    })
+    }))
 }
 
-pub(super) fn explain_program(error: &ProgramError) -> DatapathError {
+pub(super) fn explain_program(error: &ProgramError) -> LoadError {
     let ProgramError::LoadError { io_error, verifier_log } = error else { return explain_object(error) };
     if io_error.raw_os_error() == Some(libc::EPERM) {
-        return DatapathError(NEEDS_ROOT.to_owned());
+        return LoadError::impossible(NEEDS_ROOT);
     }
     let log = verifier_log.to_string();
     let reason = log.lines().rev().find(|line| !line.is_empty() && !line.starts_with("processed "));
-    DatapathError(format!(
+    LoadError::Failed(DatapathError(format!(
         "this kernel does not accept the program ({io_error}: {}); please report this with the output of `uname -r`",
         reason.unwrap_or("no reason given")
-    ))
+    )))
 }

@@ -35,8 +35,7 @@ pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 13] {
         ("SLOTS", 1 << capacity.slot_bits),
         ("LISTENER_COUNTERS", capacity.listener_ids),
         ("ROUTE_COUNTERS", capacity.route_ids),
-        // As many as `control::Ids` gives out.
-        ("POOL_COUNTERS", capacity.pools.saturating_mul(2).min(u32::from(u16::MAX))),
+        ("POOL_COUNTERS", capacity.pool_ids()),
         ("BACKEND_COUNTERS", capacity.backend_ids),
     ]
 }

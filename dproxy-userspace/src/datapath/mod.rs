@@ -1,7 +1,8 @@
 //! The fast path as the control plane sees it: something that takes generations and counts packets.
 //!
-//! [`Kernel`] is the real one. Nobody else imports aya.
+//! [`Kernel`] is the real one, and nobody else imports aya; [`Absent`] stands where there is none.
 
+mod absent;
 mod ask;
 mod attach;
 mod bpf;
@@ -18,9 +19,10 @@ mod question;
 mod table;
 mod verify;
 
+pub use absent::Absent;
 pub use ask::Run;
-pub use kernel::{Kernel, KernelOptions};
-pub use question::query_frame;
+pub use kernel::{Kernel, KernelOptions, LoadError};
+pub use question::{dns_message, query_frame};
 
 use dproxy_common::{
     abi::{BackendCounters, BackendLive, ListenerCounters, NextHop},
@@ -40,6 +42,17 @@ const NEEDS_ROOT: &str = "dproxy may not load programs into the kernel; run it a
 
 /// The fast path.
 pub trait Datapath: Send {
+    /// Why there is no fast path, if there is none: then nothing is attached, and nothing counted.
+    fn absence(&self) -> Option<&str> {
+        None
+    }
+
+    /// XDP programs that are not its own and see packets before the slow path does, if there is no fast path:
+    /// what to do about each.
+    fn intruders(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How much its tables hold.
     fn capacity(&self) -> Capacity;
 
@@ -95,7 +108,7 @@ pub struct Attachment {
 }
 
 /// A counter that belongs to an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CounterId {
     /// Of a listener.
     Listener(u16),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use super::{
-    DatapathError,
+    DatapathError, LoadError,
     bpf::{self, LinkInfo},
 };
 
@@ -29,16 +29,24 @@ pub(super) struct Pins {
 
 impl Pins {
     /// Makes the folder below `bpffs`.
-    pub(super) fn open(bpffs: &Path) -> Result<Self, DatapathError> {
+    pub(super) fn open(bpffs: &Path) -> Result<Self, LoadError> {
         check_mounted(bpffs)?;
-        let namespace = fs::metadata("/proc/thread-self/ns/net")
-            .map_err(|error| {
-                DatapathError(format!("cannot read /proc/thread-self/ns/net: {error}; mount /proc"))
-            })?
-            .ino();
-        let pins = Self { folder: bpffs.join("links"), namespace, made_all: !bpffs.exists() };
+        let pins = Self::at(bpffs)?;
         pins.make_folder()?;
         Ok(pins)
+    }
+
+    /// Those that there are below `bpffs`, if there is a folder for them.
+    pub(super) fn existing(bpffs: &Path) -> Result<Option<Self>, DatapathError> {
+        let pins = Self::at(bpffs)?;
+        Ok(pins.folder.exists().then_some(pins))
+    }
+
+    fn at(bpffs: &Path) -> Result<Self, DatapathError> {
+        let namespace = fs::metadata("/proc/thread-self/ns/net").map_err(|error| {
+            DatapathError(format!("cannot read /proc/thread-self/ns/net: {error}; mount /proc"))
+        })?;
+        Ok(Self { folder: bpffs.join("links"), namespace: namespace.ino(), made_all: !bpffs.exists() })
     }
 
     fn make_folder(&self) -> Result<(), DatapathError> {
@@ -131,15 +139,15 @@ pub(super) fn remove(path: &Path) {
 }
 
 /// The folder itself may be still to be made, so its nearest existing parent tells.
-fn check_mounted(bpffs: &Path) -> Result<(), DatapathError> {
+fn check_mounted(bpffs: &Path) -> Result<(), LoadError> {
     let existing = bpffs.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     match statfs(existing) {
         Ok(found) if found.filesystem_type() == BPF_FS_MAGIC => Ok(()),
-        Ok(_) => Err(DatapathError(format!(
+        Ok(_) => Err(LoadError::impossible(format!(
             "{} is not in a BPF file system; mount one with `mount -t bpf bpf /sys/fs/bpf`, or let \
              control.bpffs name a folder in another one",
             bpffs.display()
         ))),
-        Err(error) => Err(DatapathError(format!("cannot look at {}: {error}", existing.display()))),
+        Err(error) => Err(DatapathError(format!("cannot look at {}: {error}", existing.display())).into()),
     }
 }

@@ -52,6 +52,12 @@ pub fn query_frame(
     }
 }
 
+/// The DNS message in a frame of [`query_frame`]'s.
+pub fn dns_message(frame: &[u8]) -> &[u8] {
+    let ip_header = if frame.get(14).is_some_and(|octet| octet >> 4 == 6) { 40 } else { 20 };
+    frame.get(14 + ip_header + UDP_HEADER..).unwrap_or_default()
+}
+
 const UDP_HEADER: usize = 8;
 const DNS_HEADER: usize = 12;
 

@@ -18,7 +18,7 @@ pub(super) struct Facts {
     pub exits: BTreeSet<Exit>,
 }
 
-/// A way out of this host: an interface that a route through a gateway, or the default route, leaves by.
+/// A way out of this host: an interface that a route through a gateway, or one to half the world, leaves by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Exit {
     pub is_ipv4: bool,

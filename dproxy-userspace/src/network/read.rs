@@ -11,7 +11,7 @@ use rtnetlink::packet_route::{
         NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage,
         NeighbourState,
     },
-    route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType, RouteVia},
+    route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
 };
 
 use super::facts::{Entry, Exit, Link, Neighbour, Route, Standing, Vlan};
@@ -99,24 +99,33 @@ pub(super) fn route(message: &RouteMessage) -> Route {
     }
 }
 
-/// The interfaces by which a route of the main table leaves for hosts that are not neighbours.
+/// The interfaces by which a route leaves for hosts that are not neighbours, whatever its table: rules may
+/// choose any, by the source address above all.
 pub(super) fn exits(message: &RouteMessage) -> Vec<Exit> {
     let RouteMessage { header, attributes, .. } = message;
-    if header.table != RouteHeader::RT_TABLE_MAIN || header.kind != RouteType::Unicast {
+    // Routes to multicast groups may well be of type unicast.
+    let destination = ip!(attributes, RouteAttribute::Destination, RouteAddress);
+    if header.kind != RouteType::Unicast || destination.is_some_and(|to| to.is_multicast()) {
         return Vec::new();
     }
-    let is_default = header.destination_prefix_length == 0;
-    let has_gateway = |attributes: &[RouteAttribute]| {
-        attribute!(attributes, RouteAttribute::Gateway(_) | RouteAttribute::Via(_) => ()).is_some()
-    };
-    let only = attribute!(attributes, RouteAttribute::Oif(index) => *index);
-    let only = only.filter(|_| is_default || has_gateway(attributes));
-    let hops = attribute!(attributes, RouteAttribute::MultiPath(hops) => hops.as_slice()).unwrap_or_default();
-    let hops = hops.iter().filter(|hop| is_default || has_gateway(&hop.attributes));
-    let interfaces = only.into_iter().chain(hops.map(|hop| hop.interface_index));
     let is_ipv4 = header.address_family == AddressFamily::Inet;
+    let is_wide = header.destination_prefix_length < if is_ipv4 { WIDEST_LINK_V4 } else { WIDEST_LINK_V6 };
+    let leaves = |attributes: &[RouteAttribute]| {
+        is_wide || attribute!(attributes, RouteAttribute::Gateway(_) | RouteAttribute::Via(_) => ()).is_some()
+    };
+    let only = attribute!(attributes, RouteAttribute::Oif(index) => *index).filter(|_| leaves(attributes));
+    let hops = attribute!(attributes, RouteAttribute::MultiPath(hops) => hops.as_slice()).unwrap_or_default();
+    let hops = hops.iter().filter(|hop| leaves(&hop.attributes));
+    let interfaces = only.into_iter().chain(hops.map(|hop| hop.interface_index));
     interfaces.map(|interface| Exit { is_ipv4, interface }).collect()
 }
+
+/// The shortest prefix of a route without a gateway that leads to neighbours: theirs is the interface that
+/// their queries come in by. 10.0.0.0/8 is the largest network that may be one link; what is wider, such as
+/// the halves of a default route, leads through a tunnel to everybody.
+const WIDEST_LINK_V4: u8 = 8;
+/// The same for IPv6, where nobody is assigned as much.
+const WIDEST_LINK_V6: u8 = 16;
 
 /// What a route is instead of unicast.
 fn refusal(kind: RouteType) -> Option<Route> {

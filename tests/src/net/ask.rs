@@ -2,17 +2,21 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use dproxy_lab::{Namespace, Topology};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RData;
+use nix::libc;
 
 use super::listeners;
 use crate::frames::Question;
 
 /// TXT: what a server that answers any name with its own is asked for.
 pub(super) const TXT: u16 = 16;
+/// include/uapi/linux/in6.h
+const IPV6_DSTOPTS: i32 = 59;
 /// Much longer than any answer in one machine takes.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -41,6 +45,29 @@ impl Asker {
     /// Waits for answers no longer than this.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// Puts options into the header of every packet: IPv4 options, or an IPv6 extension header with
+    /// destination options.
+    pub fn with_header_options(self) -> Self {
+        // Three times "no operation", and the end (RFC 791 §3.1); or the next header and a length, which the
+        // kernel fills in, and four octets of padding (RFC 8200 §4.2).
+        let (level, option, octets): (_, _, &[u8]) = match self.address() {
+            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_OPTIONS, &[1, 1, 1, 0]),
+            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, IPV6_DSTOPTS, &[0, 0, 1, 4, 0, 0, 0, 0]),
+        };
+        // SAFETY: the octets are there, as many as their length says.
+        let result = unsafe {
+            libc::setsockopt(
+                self.socket.as_raw_fd(),
+                level,
+                option,
+                octets.as_ptr().cast(),
+                octets.len() as libc::socklen_t,
+            )
+        };
+        assert_eq!(result, 0, "set header options: {}", std::io::Error::last_os_error());
         self
     }
 

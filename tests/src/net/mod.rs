@@ -2,19 +2,26 @@
 //!
 //! * [`Site`]: the lab's small internet, with dproxy in it and servers that answer any name with their own.
 //! * [`Asker`]: asks any question, in any wire form, and says who answered.
+//! * [`TcpAsker`]: the same over TCP.
+//! * [`Tool`]: dig and kdig.
 //! * [`Stream`]: thousands of queries a second, none of which may be lost.
 //! * [`Real`]: DNS servers of the distribution.
 //! * [`Capture`], [`Wire`]: frames as they are on an interface.
 //! * [`Counters`]: what dproxy counted.
 
 mod ask;
+mod bystander;
 mod capture;
 mod commands;
 mod counters;
+mod dig;
 mod egress;
+pub mod messages;
 mod real;
+mod resources;
 mod site;
 mod stream;
+mod tcp;
 mod wire;
 mod zone;
 
@@ -22,15 +29,20 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 pub use ask::{Asker, many_askers};
+pub use bystander::Latency;
 pub use capture::Capture;
 pub use commands::{Ended, end, finish, installed, kernel_counter, xdp_programs};
 pub use counters::Counters;
+pub use dig::Tool;
 pub use egress::egress_programs;
 pub use real::{Real, Software};
+pub use resources::{allocated, raise_file_limit};
 pub use site::{
     B1, B1_V6, B2, B2_V6, B3, B3_V6, Everything, NAMES, Site, configuration, listeners, servers, tables,
+    wait_until_reachable,
 };
 pub use stream::{Asked, Stream};
+pub use tcp::{TcpAsker, framed};
 pub use wire::{Wire, mac};
 pub use zone::{long_name, zone_file};
 

@@ -51,22 +51,22 @@ impl Site {
         let servers = servers(&topology);
         let config = configuration(&topology, xdp, pools_and_routes);
         let balancer = Balancer::start(&topology, &default_binary().unwrap(), &config).unwrap();
-        let site = Self { balancer, servers, topology };
-        wait_until("dproxy to know a way to each backend", NEIGHBOURS, || site.all_reachable());
-        site
+        wait_until_reachable(&balancer);
+        Self { balancer, servers, topology }
     }
 
     /// A client of the IPv4 listener, and one of the IPv6 listener.
     pub fn askers(&self) -> [Asker; 2] {
         listeners().map(|listener| Asker::new(&self.topology.client.namespace, listener))
     }
+}
 
-    fn all_reachable(&self) -> bool {
-        let pools = self.balancer.cli(&["pool", "list"]).unwrap();
-        let backends =
-            pools["pools"].as_array().unwrap().iter().flat_map(|pool| pool["backends"].as_array().unwrap());
-        backends.into_iter().all(|backend| backend["reachable"] == true)
-    }
+/// Waits until dproxy knows a way to every backend.
+pub fn wait_until_reachable(balancer: &Balancer) {
+    wait_until("dproxy to know a way to each backend", NEIGHBOURS, || {
+        let backends = balancer.cli(&["backend", "list"]).unwrap();
+        backends["backends"].as_array().unwrap().iter().all(|backend| backend["reachable"] == true)
+    });
 }
 
 /// The addresses that clients ask, IPv4 first.

@@ -54,6 +54,12 @@ async fn each_kind_of_error_has_its_status_and_code() {
                 Some("route \"cryo.network\""),
             ),
             (
+                post("/v1/pools", json!({"name": "a", "primary": "ns1", "backends": []})).await,
+                400,
+                Code::Malformed,
+                Some("primary"),
+            ),
+            (
                 post("/v1/routes", json!({"pattern": "a", "pool": "no"})).await,
                 422,
                 Code::Invalid,

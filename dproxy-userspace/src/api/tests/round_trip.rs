@@ -94,11 +94,14 @@ async fn pools_and_backends() {
         let client = &daemon.client;
         let body = json!({
             "name": "new", "policy": "maglev", "hash": "client",
+            "primary": "192.168.1.20", "proxy_protocol": true,
             "backends": [{"address": "192.168.1.20", "weight": 2}, {"address": "[2001:db8:1::20]:5353"}],
         });
         daemon.send(Method::POST, "/v1/pools", &body).await.unwrap();
         let pool: Pool = client.get("/v1/pools/new").await.unwrap();
         assert_eq!((pool.policy.as_str(), pool.hash.as_deref(), pool.routes), ("maglev", Some("client"), 0));
+        assert_eq!(pool.primary, Some("192.168.1.20:53".parse().unwrap()));
+        assert!(pool.proxy_protocol);
         let backends = |pool: &Pool| -> Vec<String> {
             pool.backends.iter().map(|backend| format!("{} {}", backend.address, backend.weight)).collect()
         };
@@ -136,7 +139,7 @@ async fn backends_that_cannot_be_reached_say_why() {
         assert_eq!(
             pool["backends"][1],
             json!({
-                "address": "192.168.1.20:53", "weight": 1, "reachable": false,
+                "address": "192.168.1.20:53", "weight": 1, "reachable": false, "path": "none",
                 "why": "neighbour 192.168.1.20 on eth0 does not answer (FAILED)",
             })
         );

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, Pool, Route};
+use super::{Backend, Path, Pool, Route};
 
 /// `GET /v1/names/{name}`: which routes match a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,8 @@ pub struct NameRoutes {
     pub also_matching: Vec<Route>,
 }
 
-/// `GET /v1/explain`: what the loaded program would do with a query, and why.
+/// `GET /v1/explain`: what would become of a query over UDP, and why. What the fast path does, the loaded
+/// program says itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The generation that was asked.
@@ -37,9 +38,14 @@ pub struct Explanation {
     pub from: SocketAddr,
     /// The listener asked.
     pub listener: SocketAddr,
-    /// `forward`, `answer`, `drop` or `pass`: what becomes of the query.
+    /// `fast` or `slow`: the path that decides.
+    pub path: Path,
+    /// Why it is not the fast path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_by_fast_path: Option<String>,
+    /// `forward`, `deliver` (to a server on this host), `answer` or `drop`: what becomes of the query.
     pub verdict: String,
-    /// The reason's label, as in [`Stats::reasons`](super::Stats::reasons).
+    /// The reason's label, as among those of the path in [`Stats`](super::Stats).
     pub reason: String,
     /// The reason as a sentence.
     pub description: String,

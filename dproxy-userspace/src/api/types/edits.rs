@@ -49,6 +49,12 @@ pub struct NewPool {
     /// For `maglev` only; default: `qname`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+    /// The one of its backends that NOTIFY and UPDATE go to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary: Option<String>,
+    /// Do the backends expect the PROXY protocol, version 2?
+    #[serde(default)]
+    pub proxy_protocol: bool,
     /// Its backends, at least one.
     pub backends: Vec<NewBackend>,
 }

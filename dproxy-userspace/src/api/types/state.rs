@@ -21,8 +21,14 @@ pub struct Status {
     pub live_edits: u64,
     /// The generation in force.
     pub generation: u64,
+    /// Why there is no fast path; absent if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fast_path_off: Option<String>,
     /// Interfaces that the fast path is attached to.
     pub interfaces: Vec<Interface>,
+    /// The slow path.
+    #[serde(default)]
+    pub slow_path: SlowPath,
     /// Addresses that clients query.
     pub listeners: Vec<SocketAddr>,
     /// Number of routes.
@@ -34,6 +40,17 @@ pub struct Status {
     pub queries_per_second: Option<f64>,
     /// What an operator should know, one sentence each.
     pub warnings: Vec<String>,
+}
+
+/// The slow path.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowPath {
+    /// Threads.
+    pub workers: usize,
+    /// TCP connections of clients, now.
+    pub tcp_connections: u64,
+    /// TCP connections to backends, now.
+    pub backend_connections: u64,
 }
 
 /// An interface that the fast path is attached to.
@@ -96,6 +113,12 @@ pub struct Pool {
     /// What policy `maglev` hashes: `qname`, `client` or `qname+client`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+    /// The backend that NOTIFY and UPDATE go to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary: Option<SocketAddr>,
+    /// Do the backends expect the PROXY protocol, version 2?
+    #[serde(default)]
+    pub proxy_protocol: bool,
     /// Its backends.
     pub backends: Vec<Backend>,
     /// How many routes lead to it.
@@ -109,14 +132,30 @@ pub struct Backend {
     pub address: SocketAddr,
     /// Its share of the pool's queries, relative to the others'.
     pub weight: u16,
-    /// Does the fast path know a way to it? It says nothing about the server there.
+    /// Is there a way to it, by either path? It says nothing about the server there.
     pub reachable: bool,
-    /// Why there is no way.
+    /// How queries over UDP get there. Over TCP, it is always the slow path.
+    pub path: Path,
+    /// Why it is not the fast path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// The way.
+    /// The next hop on the fast path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop: Option<NextHop>,
+}
+
+/// How queries get to a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Path {
+    /// By the fast path, to another host.
+    Fast,
+    /// By the fast path, to a server on this host.
+    Local,
+    /// By the slow path.
+    Slow,
+    /// Not at all.
+    None,
 }
 
 /// How queries are sent towards a backend.

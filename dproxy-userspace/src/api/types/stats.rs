@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Route;
 
-/// `GET /v1/stats`: all counters since the program was loaded.
+/// `GET /v1/stats`: all counters since the program was loaded. Listeners, routes, pools and backends count
+/// what either path did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// The generation in force.
@@ -16,12 +17,15 @@ pub struct Stats {
     pub uptime_milliseconds: u64,
     /// Packets that the fast path saw.
     pub received: u64,
-    /// Packets by verdict: `pass`, `forward`, `answer`, `drop`, `abort`.
+    /// Packets that the fast path saw, by verdict: `pass`, `forward`, `deliver`, `answer`, `drop`, `abort`.
     pub verdicts: BTreeMap<String, u64>,
-    /// Packets by reason's label; they add up to `received`.
+    /// The same by reason's label; they add up to `received`.
     pub reasons: BTreeMap<String, u64>,
     /// Queries whose slot was needed for another before the reply came.
     pub slots_overwritten: u64,
+    /// What the slow path did.
+    #[serde(default)]
+    pub slow_path: SlowPathStats,
     /// By listener.
     pub listeners: Vec<ListenerStats>,
     /// By route.
@@ -30,6 +34,20 @@ pub struct Stats {
     pub pools: Vec<PoolStats>,
     /// By backend; one that is in several pools counts once.
     pub backends: Vec<BackendStats>,
+}
+
+/// What the slow path did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowPathStats {
+    /// What happened, by reason's label. A query may count for several: forwarded, sent to another backend,
+    /// replied to.
+    pub reasons: BTreeMap<String, u64>,
+    /// TCP connections of clients, now.
+    pub tcp_connections: u64,
+    /// TCP connections to backends, now.
+    pub backend_connections: u64,
+    /// Queries under way, now.
+    pub queries_in_flight: u64,
 }
 
 /// Counters of a listener.

@@ -27,6 +27,7 @@ fn every_verb_is_understood() {
         "pool list",
         "pool show cryo",
         "pool add cryo --backend 192.0.2.1,3 --backend [2001:db8::1]:53 --policy maglev --hash client",
+        "pool add cryo --backend 192.0.2.1,0 --backend 192.0.2.2 --primary 192.0.2.1 --proxy-protocol",
         "pool remove cryo",
         "backend list",
         "backend list cryo --json",

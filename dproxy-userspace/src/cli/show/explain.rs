@@ -1,14 +1,19 @@
 use super::{Sheet, alternatives, policy, target};
-use crate::api::{Backend, Explanation, Pool, Route};
+use crate::api::{Backend, Explanation, Path, Pool, Route};
 use crate::cli::style::{Paint, Style};
 
 /// `dproxy explain`.
 pub(in crate::cli) fn explanation(explanation: &Explanation, style: Style) -> Vec<String> {
-    let Explanation { generation, name, record_type, from, listener, verdict, reason, description, .. } =
+    let Explanation { generation, name, record_type, from, listener, path, left_by_fast_path, .. } =
         explanation;
+    let Explanation { verdict, reason, description, .. } = explanation;
     let mut sheet = Sheet::new(style);
     sheet.line("query", format!("{name} {record_type} from {from} to {listener}"));
-    sheet.line("asked", format!("the loaded program, generation {generation}"));
+    let asked = if *path == Path::Fast { "the loaded program" } else { "the slow path" };
+    sheet.line("asked", format!("{asked}, generation {generation}"));
+    if let Some(why) = left_by_fast_path {
+        sheet.line("fast path", format!("not taken: {why}"));
+    }
     match &explanation.route {
         Some(route) => {
             sheet.line("route", format!("{}, {}", route.pattern, why(route, &explanation.also_matching)));

@@ -16,7 +16,7 @@ pub(super) use status::status;
 
 use super::style::{Paint, Style, printable};
 use super::table::{Cell, grouped};
-use crate::api::{Backend, Pool, Route, Target};
+use crate::api::{Backend, Path, Pool, Route, Target};
 use crate::config::counted;
 
 /// Lines with a label in front of each.
@@ -76,12 +76,15 @@ fn policy(pool: &Pool) -> String {
     }
 }
 
-/// Whether a backend is reachable: `by eth1`, `no: …`.
-fn reachable(backend: &Backend) -> Cell {
-    match (&backend.next_hop, &backend.why) {
-        (Some(hop), _) => Cell::painted(format!("by {}", hop.interface), Paint::Good),
-        (None, Some(why)) => Cell::painted(format!("no: {why}"), Paint::Bad),
-        (None, None) => Cell::painted("no", Paint::Bad),
+/// How queries get to a backend: `fast, by eth1`, `slow: …`, `none: …`.
+fn path(backend: &Backend) -> Cell {
+    let because = backend.why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+    match (backend.path, &backend.next_hop) {
+        (Path::Fast, Some(hop)) => Cell::painted(format!("fast, by {}", hop.interface), Paint::Good),
+        (Path::Fast, None) => Cell::painted("fast", Paint::Good),
+        (Path::Local, _) => Cell::painted("fast, on this host", Paint::Good),
+        (Path::Slow, _) => Cell::painted(format!("slow{because}"), Paint::Plain),
+        (Path::None, _) => Cell::painted(format!("none{because}"), Paint::Bad),
     }
 }
 

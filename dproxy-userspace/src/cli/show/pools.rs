@@ -1,4 +1,4 @@
-use super::{Sheet, counted, policy, reachable};
+use super::{Sheet, counted, path, policy};
 use crate::api::{Backends, Pool, Pools};
 use crate::cli::style::{Paint, Style};
 use crate::cli::table::{Align, Cell, Table};
@@ -31,6 +31,12 @@ pub(in crate::cli) fn pool(pool: &Pool, style: Style) -> Vec<String> {
     let mut sheet = Sheet::new(style);
     sheet.line("pool", &pool.name);
     sheet.line("policy", policy(pool));
+    if let Some(primary) = pool.primary {
+        sheet.line("primary", format!("{primary}, for NOTIFY and UPDATE"));
+    }
+    if pool.proxy_protocol {
+        sheet.line("PROXY", "protocol version 2: all queries take the slow path");
+    }
     sheet.line("used by", counted(pool.routes, "route"));
     sheet.append(members(pool).lines(style));
     sheet.lines
@@ -42,7 +48,7 @@ pub(super) fn members(pool: &Pool) -> Table {
         ("BACKEND", Align::Left),
         ("WEIGHT", Align::Right),
         ("SHARE", Align::Right),
-        ("REACHABLE", Align::Left),
+        ("PATH", Align::Left),
         ("NEXT HOP", Align::Left),
         ("SOURCE", Align::Left),
     ]);
@@ -56,7 +62,7 @@ pub(super) fn members(pool: &Pool) -> Table {
             backend.address.into(),
             backend.weight.into(),
             format!("{share:.0} %").into(),
-            reachable(backend),
+            path(backend),
             hop.map_or(String::new(), |hop| format!("{}{vlans}", hop.mac)).into(),
             hop.map_or(String::new(), |hop| hop.source.to_string()).into(),
         ]);
@@ -70,11 +76,11 @@ pub(in crate::cli) fn backends(backends: &Backends, style: Style) -> Vec<String>
         ("POOL", Align::Left),
         ("BACKEND", Align::Left),
         ("WEIGHT", Align::Right),
-        ("REACHABLE", Align::Left),
+        ("PATH", Align::Left),
     ]);
     for member in &backends.backends {
         let backend = &member.backend;
-        table.row([(&member.pool).into(), backend.address.into(), backend.weight.into(), reachable(backend)]);
+        table.row([(&member.pool).into(), backend.address.into(), backend.weight.into(), path(backend)]);
     }
     if table.is_empty() { vec!["There are no backends.".to_owned()] } else { table.lines(style) }
 }

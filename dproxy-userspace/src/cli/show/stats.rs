@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use dproxy_common::reason::Reason;
 
 use super::{per_second, target};
-use crate::api::Stats;
+use crate::api::{SlowPathStats, Stats};
 use crate::cli::style::{Paint, Style};
 use crate::cli::table::{Align, Cell, Table, grouped};
 use crate::daemon::verdict;
+use crate::slow_path;
 
 /// How `dproxy stats` shows counters.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +23,20 @@ impl StatsView {
     /// The counters `now`, and how fast they grew since `before`.
     pub(in crate::cli) fn lines(self, now: &Stats, before: Option<&Stats>) -> Vec<String> {
         let received = grouped(now.received);
-        let mut lines = vec![format!("generation {}, {received} packets received", now.generation)];
+        let SlowPathStats { tcp_connections, backend_connections, queries_in_flight, .. } = &now.slow_path;
+        let mut lines = vec![
+            format!("generation {}, {received} packets received by the fast path", now.generation),
+            format!(
+                "slow path now: {tcp_connections} TCP connections, {backend_connections} to backends, \
+                 {queries_in_flight} queries in flight"
+            ),
+        ];
         let before = before.map(|before| {
             let milliseconds = now.uptime_milliseconds.saturating_sub(before.uptime_milliseconds);
             (sections(before, true), milliseconds.max(1) as f64 / 1000.0)
         });
         for (index, section) in sections(now, self.all).iter().enumerate() {
-            if section.counters().is_empty() {
+            if section.rows.is_empty() {
                 continue;
             }
             // An empty line, a heading, and a line about the rest.
@@ -54,12 +62,13 @@ struct Section {
     keys: &'static [&'static str],
     counts: &'static [&'static str],
     rows: Vec<Row>,
+    sums: Option<Row>,
 }
 
 /// Keys and counts.
 type Row = (Vec<String>, Vec<u64>);
 
-fn sections(stats: &Stats, all: bool) -> [Section; 5] {
+fn sections(stats: &Stats, all: bool) -> [Section; 6] {
     let listeners = stats
         .listeners
         .iter()
@@ -78,7 +87,9 @@ fn sections(stats: &Stats, all: bool) -> [Section; 5] {
     // The busiest first.
     routes.sort_by(|(_, a), (_, b)| b.cmp(a));
     [
-        Section::new(&["REASON", "VERDICT"], &["PACKETS"], reasons(stats, all)),
+        Section::new(&["FAST PATH", "VERDICT"], &["PACKETS"], reasons(stats, all)),
+        // Not to be added up: one query is forwarded, retried and replied to.
+        Section { keys: &["SLOW PATH"], counts: &["COUNT"], rows: slow_path_reasons(stats, all), sums: None },
         Section::new(&["LISTENER"], &["QUERIES", "RESPONSES"], listeners.collect()),
         Section::new(&["POOL"], &["QUERIES"], pools.collect()),
         Section::new(
@@ -104,20 +115,35 @@ fn reasons(stats: &Stats, all: bool) -> Vec<Row> {
         .collect()
 }
 
+/// In the order of the slow path's reasons, and behind them those that only a newer daemon knows.
+fn slow_path_reasons(stats: &Stats, all: bool) -> Vec<Row> {
+    let known = slow_path::Reason::ALL.map(slow_path::Reason::label);
+    let reasons = &stats.slow_path.reasons;
+    let newer = reasons.keys().map(String::as_str).filter(|label| !known.contains(label));
+    known
+        .into_iter()
+        .chain(newer)
+        .map(|label| (label, reasons.get(label).copied().unwrap_or_default()))
+        .filter(|(_, count)| all || *count > 0)
+        .map(|(label, count)| (vec![label.to_owned()], vec![count]))
+        .collect()
+}
+
 impl Section {
-    fn new(keys: &'static [&'static str], counts: &'static [&'static str], mut rows: Vec<Row>) -> Self {
+    fn new(keys: &'static [&'static str], counts: &'static [&'static str], rows: Vec<Row>) -> Self {
         let sum = |column: usize| rows.iter().map(|(_, counts)| counts[column]).sum();
         let sums = (0..counts.len()).map(sum).collect();
         let mut label = vec![String::new(); keys.len()];
         // With a blank, it is nobody's name.
         label[0] = "in total".to_owned();
-        rows.push((label, sums));
-        Self { keys, counts, rows }
+        // One row needs no sum.
+        let sums = (rows.len() > 1).then_some((label, sums));
+        Self { keys, counts, rows, sums }
     }
 
-    /// The rows that are worth to be shown: the sums only if there is something to add up.
-    fn counters(&self) -> &[Row] {
-        if self.rows.len() > 2 { &self.rows } else { &self.rows[..self.rows.len() - 1] }
+    /// All rows.
+    fn counters(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().chain(&self.sums)
     }
 
     /// As a table; with rates, if it is known what was so many seconds before.
@@ -130,7 +156,7 @@ impl Section {
         }
         let earlier: BTreeMap<_, _> = before
             .iter()
-            .flat_map(|(section, _)| &section.rows)
+            .flat_map(|(section, _)| section.counters())
             .map(|(keys, counts)| (keys, counts))
             .collect();
         let mut table = Table::new(&columns);

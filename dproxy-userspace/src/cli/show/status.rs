@@ -1,5 +1,7 @@
-use super::{Sheet, counted, per_second, policy, reachable};
-use crate::api::Status;
+use std::net::SocketAddr;
+
+use super::{Sheet, counted, path, per_second, policy};
+use crate::api::{SlowPath, Status};
 use crate::cli::style::{Paint, Style};
 use crate::cli::table::{Align, Cell, Table};
 
@@ -11,10 +13,15 @@ pub(in crate::cli) fn status(status: &Status, style: Style) -> Vec<String> {
     sheet.line("configuration", configuration(status));
     let (generation, routes) = (status.generation, counted(status.routes, "route"));
     sheet.line("generation", format!("{generation}, {routes}, {}", counted(status.pools.len(), "pool")));
-    let listeners: Vec<String> = status.listeners.iter().map(ToString::to_string).collect();
-    sheet.line("listeners", listeners.join(", "));
-    let modes = status.interfaces.iter().map(|interface| format!("{} {}", interface.name, interface.mode));
-    sheet.line("interfaces", modes.collect::<Vec<_>>().join(", "));
+    sheet.line("listeners", listeners(status));
+    match &status.fast_path_off {
+        None => sheet.line("fast path", fast_path(status)),
+        Some(why) => {
+            let text = format!("off, all queries take the slow path: {why}");
+            sheet.painted("fast path", &text, Paint::Warning);
+        }
+    }
+    sheet.line("slow path", slow_path(status));
     if let Some(rate) = status.queries_per_second {
         sheet.line("queries", format!("{} a second", per_second(rate)));
     }
@@ -25,6 +32,27 @@ pub(in crate::cli) fn status(status: &Status, style: Style) -> Vec<String> {
         sheet.append(pools(status).lines(style));
     }
     sheet.lines
+}
+
+/// What the fast path cannot see, it does not serve.
+fn listeners(status: &Status) -> String {
+    let listener = |address: &SocketAddr| {
+        let is_apart = status.fast_path_off.is_none() && address.ip().is_loopback();
+        format!("{address}{}", if is_apart { " (slow path only)" } else { "" })
+    };
+    status.listeners.iter().map(listener).collect::<Vec<_>>().join(", ")
+}
+
+fn fast_path(status: &Status) -> String {
+    let modes = status.interfaces.iter().map(|interface| format!("{} {}", interface.name, interface.mode));
+    format!("UDP by {}", modes.collect::<Vec<_>>().join(", "))
+}
+
+fn slow_path(status: &Status) -> String {
+    let SlowPath { workers, tcp_connections, backend_connections } = status.slow_path;
+    let serves = if status.fast_path_off.is_none() { "TCP and the rest of UDP" } else { "UDP and TCP" };
+    let connections = counted(tcp_connections as usize, "TCP connection");
+    format!("{serves}; {}, {connections}, {backend_connections} to backends", counted(workers, "worker"))
 }
 
 fn configuration(status: &Status) -> String {
@@ -41,19 +69,14 @@ fn pools(status: &Status) -> Table {
         ("POLICY", Align::Left),
         ("BACKEND", Align::Left),
         ("WEIGHT", Align::Right),
-        ("REACHABLE", Align::Left),
+        ("PATH", Align::Left),
     ]);
     for pool in &status.pools {
         for (index, backend) in pool.backends.iter().enumerate() {
             let (name, policy) =
                 if index == 0 { (pool.name.as_str(), policy(pool)) } else { ("", String::new()) };
-            let cells: [Cell; 5] = [
-                name.into(),
-                policy.into(),
-                backend.address.into(),
-                backend.weight.into(),
-                reachable(backend),
-            ];
+            let cells: [Cell; 5] =
+                [name.into(), policy.into(), backend.address.into(), backend.weight.into(), path(backend)];
             table.row(cells);
         }
     }

@@ -17,12 +17,21 @@ fn shown<T: DeserializeOwned>(json: Value, show: impl FnOnce(&T, Style) -> Vec<S
 
 fn reachable(address: &str, weight: u16) -> Value {
     let next_hop = json!({"interface": "eth1", "mac": "02:00:00:00:00:09", "source": "192.168.1.1"});
-    json!({"address": address, "weight": weight, "reachable": true, "next_hop": next_hop})
+    json!({"address": address, "weight": weight, "reachable": true, "path": "fast", "next_hop": next_hop})
 }
 
 fn unreachable(address: &str, weight: u16) -> Value {
     let why = "neighbour 192.168.1.10 on eth1 does not answer (FAILED)";
-    json!({"address": address, "weight": weight, "reachable": false, "why": why})
+    json!({"address": address, "weight": weight, "reachable": false, "path": "none", "why": why})
+}
+
+fn left_to_slow_path(address: &str, weight: u16) -> Value {
+    let why = "its route leaves by wg0, which is not among listen.interfaces";
+    json!({"address": address, "weight": weight, "reachable": true, "path": "slow", "why": why})
+}
+
+fn local(address: &str, weight: u16) -> Value {
+    json!({"address": address, "weight": weight, "reachable": true, "path": "local"})
 }
 
 fn pool_of_three() -> Value {
@@ -42,7 +51,8 @@ fn a_status() {
         "version": "0.1.0", "process": 4711, "since": "2026-05-01T12:00:03Z", "uptime_seconds": 11520,
         "config": "/etc/dproxy/dproxy.toml", "live_edits": 2, "generation": 3, "routes": 12,
         "interfaces": [{"name": "eth0", "mode": "native"}, {"name": "eth1", "mode": "generic", "fallback": "no"}],
-        "listeners": ["192.0.2.53:53", "[2001:db8::53]:53"],
+        "slow_path": {"workers": 2, "tcp_connections": 3, "backend_connections": 1},
+        "listeners": ["192.0.2.53:53", "[2001:db8::53]:53", "127.0.0.1:53"],
         "pools": [pool_of_three(), dice()],
         "queries_per_second": 1234567.25,
         "warnings": ["pool resolvers: 1 of 3 backends not reachable"],
@@ -53,16 +63,62 @@ fn a_status() {
 dproxy         0.1.0, process 4711, up 3 h 12 min since 2026-05-01T12:00:03Z
 configuration  /etc/dproxy/dproxy.toml and 2 live edits, which a restart loses
 generation     3, 12 routes, 2 pools
-listeners      192.0.2.53:53, [2001:db8::53]:53
-interfaces     eth0 native, eth1 generic
+listeners      192.0.2.53:53, [2001:db8::53]:53, 127.0.0.1:53 (slow path only)
+fast path      UDP by eth0 native, eth1 generic
+slow path      TCP and the rest of UDP; 2 workers, 3 TCP connections, 1 to backends
 queries        1,234,567 a second
 warning        pool resolvers: 1 of 3 backends not reachable
 
-POOL       POLICY           BACKEND              WEIGHT  REACHABLE
-resolvers  maglev by qname  192.168.1.9:53            3  by eth1
-                            192.168.1.10:53           0  no: neighbour 192.168.1.10 on eth1 does not answer (FAILED)
-                            [2001:db8:1::10]:53       1  by eth1
-dice       random           192.168.1.11:53           1  by eth1
+POOL       POLICY           BACKEND              WEIGHT  PATH
+resolvers  maglev by qname  192.168.1.9:53            3  fast, by eth1
+                            192.168.1.10:53           0  none: neighbour 192.168.1.10 on eth1 does not answer (FAILED)
+                            [2001:db8:1::10]:53       1  fast, by eth1
+dice       random           192.168.1.11:53           1  fast, by eth1
+"
+    );
+}
+
+#[test]
+fn a_status_without_a_fast_path() {
+    let mut backend = reachable("192.168.1.11:53", 1);
+    backend["path"] = "slow".into();
+    backend.as_object_mut().unwrap().remove("next_hop");
+    let json_pool = json!({
+        "name": "dice", "policy": "random", "routes": 1, "backends": [backend],
+        "primary": "192.168.1.11:53", "proxy_protocol": true,
+    });
+    let json = json!({
+        "version": "0.1.0", "process": 4711, "since": "2026-05-01T12:00:03Z", "uptime_seconds": 3,
+        "config": "/etc/dproxy/dproxy.toml", "live_edits": 0, "generation": 1, "routes": 1,
+        "fast_path_off": "listen.xdp is \"off\"", "interfaces": [],
+        "slow_path": {"workers": 1, "tcp_connections": 1, "backend_connections": 0},
+        "listeners": ["127.0.0.1:53"], "pools": [&json_pool], "warnings": [],
+    });
+    assert_eq!(
+        shown(json, status),
+        "
+dproxy         0.1.0, process 4711, up 3 s since 2026-05-01T12:00:03Z
+configuration  /etc/dproxy/dproxy.toml
+generation     1, 1 route, 1 pool
+listeners      127.0.0.1:53
+fast path      off, all queries take the slow path: listen.xdp is \"off\"
+slow path      UDP and TCP; 1 worker, 1 TCP connection, 0 to backends
+
+POOL  POLICY  BACKEND          WEIGHT  PATH
+dice  random  192.168.1.11:53       1  slow
+"
+    );
+    assert_eq!(
+        shown(json_pool, pool),
+        "
+pool           dice
+policy         random
+primary        192.168.1.11:53, for NOTIFY and UPDATE
+PROXY          protocol version 2: all queries take the slow path
+used by        1 route
+
+BACKEND          WEIGHT  SHARE  PATH  NEXT HOP  SOURCE
+192.168.1.11:53       1  100 %  slow
 "
     );
 }
@@ -102,8 +158,8 @@ route          =www.example.org to pool dice
                without it: org to answer nxdomain, then . to pool resolvers
 pool           dice, random
 
-BACKEND          WEIGHT  SHARE  REACHABLE  NEXT HOP           SOURCE
-192.168.1.11:53       1  100 %  by eth1    02:00:00:00:00:09  192.168.1.1
+BACKEND          WEIGHT  SHARE  PATH           NEXT HOP           SOURCE
+192.168.1.11:53       1  100 %  fast, by eth1  02:00:00:00:00:09  192.168.1.1
 "
     );
     assert_eq!(
@@ -129,10 +185,10 @@ pool           resolvers
 policy         maglev by qname
 used by        2 routes
 
-BACKEND              WEIGHT  SHARE  REACHABLE  NEXT HOP                           SOURCE
-192.168.1.9:53            3   75 %  by eth1    02:00:00:00:00:09                  192.168.1.1
-192.168.1.10:53           0    0 %  no: neighbour 192.168.1.10 on eth1 does not answer (FAILED)
-[2001:db8:1::10]:53       1   25 %  by eth1    02:00:00:00:00:09 VLAN 7 VLAN 100  192.168.1.1
+BACKEND              WEIGHT  SHARE  PATH           NEXT HOP                           SOURCE
+192.168.1.9:53            3   75 %  fast, by eth1  02:00:00:00:00:09                  192.168.1.1
+192.168.1.10:53           0    0 %  none: neighbour 192.168.1.10 on eth1 does not answer (FAILED)
+[2001:db8:1::10]:53       1   25 %  fast, by eth1  02:00:00:00:00:09 VLAN 7 VLAN 100  192.168.1.1
 "
     );
 }
@@ -146,13 +202,17 @@ fn backends_of_all_pools() {
     let members = [
         member("dice", reachable("192.168.1.11:53", 1)),
         member("resolvers", unreachable("192.168.1.10:53", 0)),
+        member("resolvers", left_to_slow_path("192.168.9.9:53", 1)),
+        member("resolvers", local("192.0.2.53:5353", 1)),
     ];
     assert_eq!(
         shown(json!({"generation": 1, "backends": members}), backends),
         "
-POOL       BACKEND          WEIGHT  REACHABLE
-dice       192.168.1.11:53       1  by eth1
-resolvers  192.168.1.10:53       0  no: neighbour 192.168.1.10 on eth1 does not answer (FAILED)
+POOL       BACKEND          WEIGHT  PATH
+dice       192.168.1.11:53       1  fast, by eth1
+resolvers  192.168.1.10:53       0  none: neighbour 192.168.1.10 on eth1 does not answer (FAILED)
+resolvers  192.168.9.9:53        1  slow: its route leaves by wg0, which is not among listen.interfaces
+resolvers  192.0.2.53:5353       1  fast, on this host
 "
     );
 }

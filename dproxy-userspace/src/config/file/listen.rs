@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::reader::{Reader, Value};
 use crate::config::address::{ADDRESS, parse_address};
 use crate::config::model::Listen;
-use crate::config::problem::{Place, Refusal};
+use crate::config::problem::Place;
 use crate::config::rules::EDNS_UDP_SIZE;
 use crate::config::words::XdpMode;
 
@@ -82,13 +82,7 @@ fn addresses(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<SocketAddr> {
 
 fn xdp(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<XdpMode> {
     let words = XdpMode::WORDS.join(", ");
-    reader.parsed("listen.xdp", value, &words, |text| match text {
-        "off" => Err(Refusal {
-            what: "listen.xdp is \"off\", which needs a slow path, and there is none yet".to_owned(),
-            allowed: words.clone(),
-        }),
-        _ => text.parse(),
-    })
+    reader.parsed("listen.xdp", value, &words, str::parse)
 }
 
 fn edns_udp_size(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<u16> {

@@ -35,9 +35,19 @@ fn pool(reader: &mut Reader<'_>, name: &str, value: &Value<'_>) -> Pool {
         reader.spoil(place);
         return pool;
     };
-    reader.keys(&subject, table, &["policy", "hash", "backends"]);
+    reader.keys(&subject, table, &["policy", "hash", "primary", "proxy_protocol", "backends"]);
     if let Some(policy) = policy(reader, &subject, table) {
         pool.policy = policy;
+    }
+    if let Some(value) = table.get("primary") {
+        pool.primary = reader.parsed(&format!("primary of {subject}"), value, ADDRESS, parse_address);
+        if let Some(primary) = pool.primary {
+            reader.remember(Place::Primary(name.to_owned(), primary), value.span().start);
+        }
+    }
+    if let Some(value) = table.get("proxy_protocol") {
+        let given = reader.boolean(&format!("proxy_protocol of {subject}"), value);
+        pool.proxy_protocol = given.unwrap_or_default();
     }
     if let Some(value) = table.get("backends") {
         pool.backends = backends(reader, name, value);

@@ -162,6 +162,11 @@ impl<'t> Reader<'t> {
         })
     }
 
+    /// The truth in `value`.
+    pub(super) fn boolean(&mut self, subject: &str, value: &Value<'_>) -> Option<bool> {
+        self.expect(subject, value, "true or false", DeValue::as_bool)
+    }
+
     fn expect<'d, 'i, T>(
         &mut self,
         subject: &str,

@@ -1,14 +1,17 @@
-//! `[fast_path]` and `[control]`.
+//! `[fast_path]`, `[slow_path]` and `[control]`.
 
 use std::path::PathBuf;
 
 use toml::de::DeTable;
 
 use super::reader::Reader;
-use crate::config::model::{Control, FastPath};
+use crate::config::duration::parse_duration;
+use crate::config::model::{Control, FastPath, SlowPath};
 use crate::config::port_range::PORT_RANGE;
 use crate::config::problem::Place;
-use crate::config::rules::{ROUTE_CAPACITY, SLOTS};
+use crate::config::rules::{
+    CONNECTIONS, IDLE_TIMEOUT, QUERIES_IN_FLIGHT, ROUTE_CAPACITY, SLOTS, TIMEOUT, WORKERS,
+};
 
 pub(super) fn fast_path(reader: &mut Reader<'_>, document: &DeTable<'_>) -> FastPath {
     let mut fast_path = FastPath::default();
@@ -36,6 +39,48 @@ pub(super) fn fast_path(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Fast
         }
     }
     fast_path
+}
+
+const SLOW_PATH_KEYS: [&str; 6] = [
+    "workers",
+    "timeout",
+    "idle_timeout",
+    "tcp_connections",
+    "tcp_connections_per_client",
+    "queries_in_flight",
+];
+
+pub(super) fn slow_path(reader: &mut Reader<'_>, document: &DeTable<'_>) -> SlowPath {
+    let default = SlowPath::default();
+    let Some(section) = document.get("slow_path") else { return default };
+    let Some(table) = reader.table("slow_path", section, "a table: [slow_path]") else { return default };
+    reader.keys("[slow_path]", table, &SLOW_PATH_KEYS);
+    let mut number = |key, allowed| {
+        let value = table.get(key)?;
+        let place = Place::SlowPath(key);
+        let number = reader.integer(&place.to_string(), value, 0..=u32::MAX, allowed);
+        reader.remember(place, value.span().start);
+        number
+    };
+    let workers = number("workers", WORKERS);
+    let tcp_connections = number("tcp_connections", CONNECTIONS);
+    let tcp_connections_per_client = number("tcp_connections_per_client", CONNECTIONS);
+    let queries_in_flight = number("queries_in_flight", QUERIES_IN_FLIGHT);
+    let mut duration = |key, allowed| {
+        let value = table.get(key)?;
+        let place = Place::SlowPath(key);
+        let duration = reader.parsed(&place.to_string(), value, allowed, parse_duration);
+        reader.remember(place, value.span().start);
+        duration
+    };
+    SlowPath {
+        workers,
+        timeout: duration("timeout", TIMEOUT).unwrap_or(default.timeout),
+        idle_timeout: duration("idle_timeout", IDLE_TIMEOUT).unwrap_or(default.idle_timeout),
+        tcp_connections: tcp_connections.unwrap_or(default.tcp_connections),
+        tcp_connections_per_client: tcp_connections_per_client.unwrap_or(default.tcp_connections_per_client),
+        queries_in_flight: queries_in_flight.unwrap_or(default.queries_in_flight),
+    }
 }
 
 pub(super) fn control(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Control {

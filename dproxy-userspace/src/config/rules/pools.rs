@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::config::address::Special;
 use crate::config::model::{Config, Pool, WeightedBackend};
 use crate::config::problem::{Place, Problem};
+use crate::config::wording::listed;
 use crate::config::words::Answer;
 
 /// Longest name of a pool, in characters.
@@ -15,6 +16,7 @@ pub(super) fn check(config: &Config, found: &mut Vec<Problem>) {
     for (name, pool) in &config.pools {
         check_name(name, found);
         check_weights(name, pool, found);
+        check_primary(name, pool, found);
         let mut first = HashMap::new();
         for (index, backend) in pool.backends.iter().enumerate() {
             let place = Place::Backend(name.clone(), index, backend.address);
@@ -65,6 +67,21 @@ fn check_weights(name: &str, pool: &Pool, found: &mut Vec<Problem>) {
     }
 }
 
+fn check_primary(name: &str, pool: &Pool, found: &mut Vec<Problem>) {
+    let backends = || pool.backends.iter().map(|backend| backend.address);
+    let Some(primary) = pool.primary.filter(|primary| !backends().any(|address| address == *primary)) else {
+        return;
+    };
+    let backends: Vec<String> = backends().map(|address| address.to_string()).collect();
+    let allowed = format!(
+        "one of them ({}), with weight 0 if it is to get NOTIFY and UPDATE only",
+        listed(backends.iter().map(String::as_str))
+    );
+    let place = Place::Primary(name.to_owned(), primary);
+    let problem = Problem::new(place, "is not among the backends", allowed);
+    found.push(problem.against(Place::Pool(name.to_owned())));
+}
+
 fn check_backend(
     place: Place,
     &WeightedBackend { address, weight }: &WeightedBackend,
@@ -84,12 +101,13 @@ fn check_backend(
     }
 }
 
-/// A listener that the backend would be confused with.
+/// A listener that the backend would be confused with. Another port of a listener's address is another
+/// server on this host.
 fn conflict(place: Place, address: SocketAddr, listeners: &[SocketAddr]) -> Option<Problem> {
     let index = listeners.iter().position(|listener| *listener == address)?;
     let says = "is a listener too, so that queries would go round in a loop";
     let problem = Problem::new(place, says, "an address that is no listener");
-    Some(problem.against(Place::Listener(index, listeners[index])))
+    Some(problem.against(Place::Listener(index, address)))
 }
 
 /// What speaks against an address, whatever else is configured, and what would be right.

@@ -1,5 +1,7 @@
 //! The rules without a file: a configuration is changed and checked again.
 
+use std::time::Duration;
+
 use super::{LISTEN, POOL};
 use crate::config::{Answer, Config, HashInput, Pattern, Place, Policy, Target, WeightedBackend, check};
 
@@ -72,6 +74,18 @@ fn the_last_weight_cannot_go() {
 }
 
 #[test]
+fn a_primary_is_one_of_the_backends() {
+    let found = after(|config| {
+        config.pools.get_mut("cryo").unwrap().primary = Some("192.168.1.10:53".parse().unwrap());
+    });
+    assert_eq!(
+        found,
+        ["primary 192.168.1.10:53 of pool \"cryo\" is not among the backends; allowed: one of them \
+             (192.168.1.9:53), with weight 0 if it is to get NOTIFY and UPDATE only"]
+    );
+}
+
+#[test]
 fn a_problem_says_where_it_is_and_what_it_conflicts_with() {
     let mut config = config();
     let listener = config.listen.addresses[0];
@@ -86,6 +100,7 @@ fn sizes_are_checked_as_well() {
     let found = after(|config| {
         config.fast_path.slots = 3;
         config.fast_path.routes = 0;
+        config.slow_path.timeout = Duration::from_micros(99_900);
         config.listen.edns_udp_size = Some(0);
         config.control.socket = "x".into();
     });
@@ -95,6 +110,7 @@ fn sizes_are_checked_as_well() {
             "listen.edns_udp_size is 0; allowed: 512 to 4096, or \"off\"",
             "fast_path.slots is 3; allowed: a power of two from 1024 to 16777216",
             "fast_path.routes is 0; allowed: 1 to 4194304",
+            "slow_path.timeout is \"99ms\"; allowed: \"100ms\" to \"30s\"",
             "control.socket is \"x\", a relative path; allowed: a path that begins with /",
             "[routes] has routes for 1 name; allowed: at most fast_path.routes, 0; a larger one needs \
              a restart",

@@ -55,7 +55,8 @@ fn all_problems_at_once_in_the_order_of_the_file() {
     assert_eq!(
         error.to_string(),
         "/etc/dproxy/dproxy.toml:1:1: listen.interfaces names no interface\n    \
-         allowed: the interfaces that queries and replies arrive on: [\"eth0\"]\n\
+         allowed: the interfaces that queries and replies arrive on: [\"eth0\"]; none is needed with \
+         xdp = \"off\"\n\
          /etc/dproxy/dproxy.toml:8:10: policy \"maglef\" does not exist\n    \
          allowed: maglev, random; did you mean \"maglev\"?\n\
          /etc/dproxy/dproxy.toml:11:1: route \"www.example.org\" names pool \"resolverz\", which does not \

@@ -1,7 +1,11 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::{LISTEN, POOL};
-use crate::config::{Answer, Config, HashInput, Policy, PortRange, Target, WeightedBackend, XdpMode};
+use crate::config::{
+    Answer, Config, HashInput, Policy, PortRange, SlowPath, Target, WeightedBackend, XdpMode, duration_text,
+};
 
 /// Everything that can be said.
 const FULL: &str = r#"
@@ -16,12 +20,22 @@ slots = 1_024
 nat_ports = "1024-2047"
 routes = 0x400000
 
+[slow_path]
+workers = 4
+timeout = "1500ms"
+idle_timeout = "2m"
+tcp_connections = 10_000
+tcp_connections_per_client = 5
+queries_in_flight = 1024
+
 [control]
 socket = "/tmp/dproxy.sock"
 bpffs = "/tmp/bpf"
 
 [pools.cryo]
 backends = ["192.168.1.9:8053", { address = "2001:db8::9", weight = 0 }, { address = "192.168.1.11" }]
+primary = "[2001:db8::9]"
+proxy_protocol = true
 
 [pools.resolvers]
 policy = "maglev"
@@ -65,6 +79,15 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!(config.fast_path.slots, 1024);
     assert_eq!(config.fast_path.nat_ports, PortRange::new(1024, 2047).unwrap());
     assert_eq!(config.fast_path.routes, 1 << 22);
+    let slow_path = SlowPath {
+        workers: Some(4),
+        timeout: Duration::from_millis(1500),
+        idle_timeout: Duration::from_secs(120),
+        tcp_connections: 10_000,
+        tcp_connections_per_client: 5,
+        queries_in_flight: 1024,
+    };
+    assert_eq!(config.slow_path, slow_path);
     assert_eq!(config.control.socket.to_str(), Some("/tmp/dproxy.sock"));
     assert_eq!(config.control.bpffs.to_str(), Some("/tmp/bpf"));
     assert_eq!(config.pools["cryo"].policy, Policy::Maglev { hash: HashInput::Qname });
@@ -72,6 +95,9 @@ fn everything_that_can_be_said_is_understood() {
         config.pools["cryo"].backends,
         [backend("192.168.1.9:8053", 1), backend("[2001:db8::9]:53", 0), backend("192.168.1.11:53", 1)]
     );
+    assert_eq!(config.pools["cryo"].primary, Some("[2001:db8::9]:53".parse().unwrap()));
+    assert!(config.pools["cryo"].proxy_protocol);
+    assert_eq!((config.pools["rest"].primary, config.pools["rest"].proxy_protocol), (None, false));
     assert_eq!(config.pools["resolvers"].policy, Policy::Maglev { hash: HashInput::QnameClient });
     assert_eq!(config.pools["resolvers"].backends, [backend("192.168.1.10:53", 1000)]);
     assert_eq!(config.pools["rest"].policy, Policy::Random);
@@ -101,6 +127,12 @@ fn what_is_left_out_has_a_default() {
     assert_eq!(config.fast_path.slots, 65536);
     assert_eq!(config.fast_path.nat_ports.to_string(), "16384-32767");
     assert_eq!(config.fast_path.routes, 16384);
+    assert_eq!(config.slow_path.workers, None);
+    assert_eq!(duration_text(config.slow_path.timeout), "3s");
+    assert_eq!(duration_text(config.slow_path.idle_timeout), "10s");
+    assert_eq!(config.slow_path.tcp_connections, 10_000);
+    assert_eq!(config.slow_path.tcp_connections_per_client, 200);
+    assert_eq!(config.slow_path.queries_in_flight, 65_536);
     assert_eq!(config.control.socket.to_str(), Some("/run/dproxy/dproxy.sock"));
     assert_eq!(config.control.bpffs.to_str(), Some("/sys/fs/bpf/dproxy"));
     assert!(config.pools.is_empty() && config.routes.is_empty());
@@ -122,9 +154,45 @@ fn the_limits_themselves_are_allowed() {
     for line in ["slots = 1024", "slots = 16777216", "routes = 1", "routes = 4194304"] {
         parse(&format!("{LISTEN}[fast_path]\n{line}"));
     }
+    for line in [
+        "workers = 1",
+        "workers = 256",
+        "timeout = \"100ms\"",
+        "timeout = \"30s\"",
+        "idle_timeout = \"1s\"",
+        "idle_timeout = \"10m\"",
+        "tcp_connections = 1",
+        "tcp_connections = 1000000",
+        "tcp_connections_per_client = 1",
+        "tcp_connections_per_client = 1000000",
+        "queries_in_flight = 1",
+        "queries_in_flight = 1048576",
+    ] {
+        parse(&format!("{LISTEN}[slow_path]\n{line}"));
+    }
     parse(&format!("{LISTEN}[control]\nsocket = \"/{}\"", "s".repeat(106)));
     parse(&format!("[listen]\ninterfaces = [\"{}\"]\naddresses = [\"192.0.2.53:16383\"]", "e".repeat(15)));
     parse(&format!("{LISTEN}[pools.{}]\nbackends = [\"192.168.1.9\"]", "p".repeat(63)));
+}
+
+#[test]
+fn without_a_fast_path_nothing_of_it_matters() {
+    // Interfaces may stay in the file, and ports that replies would come to are ports like others.
+    for interfaces in ["", "interfaces = []", "interfaces = [\"eth0\"]"] {
+        let text = format!("[listen]\n{interfaces}\naddresses = [\"192.0.2.53:20053\"]\nxdp = \"off\"");
+        assert_eq!(parse(&text).listen.xdp, XdpMode::Off);
+    }
+}
+
+#[test]
+fn servers_on_this_host_are_backends_like_others() {
+    let listen =
+        "listen = { interfaces = [\"eth0\"], addresses = [\"192.0.2.53\", \"127.0.0.53\", \"::1\"] }";
+    let backends = "[\"192.0.2.53:5353\", \"127.0.0.1\", \"127.0.0.53:54\", \"[::1]:5353\"]";
+    assert_eq!(
+        parse(&format!("{listen}\npools.local.backends = {backends}")).pools["local"].backends.len(),
+        4
+    );
 }
 
 #[test]

@@ -45,15 +45,30 @@ fn a_backend_on_this_host_is_local_when_its_replies_are_sure_to_be_restored() {
     let (one, two) = (&["192.0.2.53:53"][..], &["192.0.2.53:53", "192.0.2.53:5353"][..]);
     let both = &["192.0.2.53:53", "[2001:db8::53]:53"][..];
     let six = "[2001:db8::8]:53";
+    let with_loopback = &["127.0.0.1:53", "192.0.2.53:53", "[::1]:53"][..];
     for (listeners, backend, view, egress, expected) in [
         (one, BACKEND, &here, &yes, "local as 192.0.2.53:53"),
         (one, "192.0.2.54:53", &here, &yes, "local as 192.0.2.53:53"),
         (both, BACKEND, &here, &yes, "local as 192.0.2.53:53"),
         (both, six, &here, &yes, "local as [2001:db8::53]:53"),
+        (with_loopback, BACKEND, &here, &yes, "local as 192.0.2.53:53"),
+        (
+            with_loopback,
+            six,
+            &here,
+            &yes,
+            "slow: it is on this host, and no listener for other hosts has an IPv6 address as it does",
+        ),
         (both, BACKEND, &v6, &yes, "local as 192.0.2.53:53"),
         (both, six, &v4, &yes, "local as [2001:db8::53]:53"),
         (one, BACKEND, &here, &no, "slow: it is on this host, and this kernel is old"),
-        (one, six, &here, &yes, "slow: it is on this host, and no listener has an IPv6 address as it does"),
+        (
+            one,
+            six,
+            &here,
+            &yes,
+            "slow: it is on this host, and no listener for other hosts has an IPv6 address as it does",
+        ),
         (
             two,
             BACKEND,

@@ -110,7 +110,7 @@ impl Tables {
             (usize::from(*id), Listener { address, port, ..Listener::default() })
         };
         Memory {
-            snapshot: self.published.clone().unwrap(),
+            snapshot: Arc::new(self.published.clone().unwrap()),
             nat: NatSettings { slot_bits: 10, port_first: 16384, port_bits: 14, ..NatSettings::default() },
             backends: dense(self.backends.iter().map(|(id, backend)| (usize::from(*id), *backend))),
             next_hops: dense(self.next_hops.iter().map(|(index, hop)| (*index as usize, *hop))),

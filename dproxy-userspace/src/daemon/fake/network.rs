@@ -82,3 +82,8 @@ pub(crate) fn silent(address: &str) -> Resolution {
 pub(crate) fn local(address: &str) -> Resolution {
     Resolution::Unreachable(Why::Local(address.parse().unwrap()))
 }
+
+/// By an interface that the fast path is not attached to.
+pub(crate) fn elsewhere(interface: &str) -> Resolution {
+    Resolution::Unreachable(Why::NotAttached { interface: interface.to_owned() })
+}

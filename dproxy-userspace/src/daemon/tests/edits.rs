@@ -54,7 +54,8 @@ fn routes() {
 
 #[test]
 fn pools() {
-    let pool = Pool { policy: Policy::Random, backends: vec![backend("192.168.1.20:53", 2)] };
+    let pool =
+        Pool { policy: Policy::Random, backends: vec![backend("192.168.1.20:53", 2)], ..Pool::default() };
     let add = Edit::AddPool { name: "new".to_owned(), pool: pool.clone() };
     let remove = Edit::RemovePool { name: "new".to_owned() };
     assert_eq!(after(std::slice::from_ref(&add)).pools["new"], pool);
@@ -104,6 +105,12 @@ fn refusals() {
             remove_backend("cryo", "192.168.1.9:53"),
             Code::NotFound,
             "there is no backend 192.168.1.9:53 in pool \"cryo\"",
+        ),
+        (
+            remove_backend("resolvers", "192.168.1.10:53"),
+            Code::InUse,
+            "backend 192.168.1.10:53 is the primary of pool \"resolvers\"\n    allowed: a backend that is \
+             not; the primary is set in the file, or when a pool is added",
         ),
         (
             set_weight("cryo", "192.168.1.9:53", 1),

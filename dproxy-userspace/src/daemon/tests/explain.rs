@@ -1,6 +1,7 @@
 //! Explanations, by the packet path's own code.
 
-use crate::api::{ApiError, Explanation};
+use crate::api::{ApiError, Explanation, Path};
+use crate::config::Config;
 use crate::daemon::{Engine, Question, RecordType, fake};
 
 async fn explain(name: &str, from: Option<&str>, listener: Option<&str>) -> Result<Explanation, ApiError> {
@@ -63,7 +64,12 @@ async fn an_unreachable_pool() {
     network.set("192.168.1.9", fake::silent("192.168.1.9"));
     engine.follow_network().await;
     let explained = ask(&engine, "cryo.network", None, None).unwrap();
-    assert_eq!((explained.reason.as_str(), explained.verdict.as_str()), ("backend-unresolved", "pass"));
+    assert_eq!((explained.reason.as_str(), explained.verdict.as_str()), ("servfail-unreachable", "answer"));
+    assert_eq!(explained.path, Path::Slow);
+    assert_eq!(
+        explained.left_by_fast_path.as_deref(),
+        Some("No backend of the pool can be reached by the fast path.")
+    );
     assert_eq!(explained.pool.unwrap().name, "cryo");
     assert_eq!(explained.backend, None);
 }
@@ -103,5 +109,48 @@ async fn the_loaded_program_agrees_with_the_routes_that_are_shown() {
         let shown = engine.name_routes(&name.parse().unwrap());
         assert_eq!(explained.route, shown.route, "{name}");
         assert_eq!(explained.also_matching, shown.also_matching, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_xdp_does_not_see_the_slow_path_explains() {
+    let listen = "addresses = [\"192.0.2.53\", \"[2001:db8::53]:53\"";
+    let text = fake::CONFIG.replacen(listen, &format!("{listen}, \"127.0.0.53\""), 1);
+    let (engine, ..) = fake::engine_of(Config::parse(&text, "test").unwrap()).await;
+    for (from, listener) in [(Some("127.0.0.1:4000"), "127.0.0.53:53"), (None, "127.0.0.53:53")] {
+        let explained = ask(&engine, "www.cryo.network", from, Some(listener)).unwrap();
+        assert_eq!(explained.path, Path::Slow);
+        assert_eq!((explained.reason.as_str(), explained.verdict.as_str()), ("udp-forwarded", "forward"));
+        assert_eq!(explained.backend.unwrap().address.to_string(), "192.168.1.9:8053");
+    }
+}
+
+#[tokio::test]
+async fn both_paths_decide_alike() {
+    let (with, ..) = fake::engine().await;
+    let (without, _) = fake::engine_without_fast_path(fake::config()).await;
+    for name in [
+        ".",
+        "www.example.org",
+        "a.www.example.org",
+        "x.dev.example",
+        "WWW.cryo.network",
+        "blocked.example",
+        "silent.example",
+        "other.example",
+    ] {
+        for client in ["198.51.100.1:4000", "198.51.100.2:4000", "[2001:db8:9::1]:4000"] {
+            let fast = ask(&with, name, Some(client), None).unwrap();
+            let slow = ask(&without, name, Some(client), None).unwrap();
+            assert_eq!((fast.path, slow.path), (Path::Fast, Path::Slow));
+            assert_eq!(slow.left_by_fast_path.as_deref(), Some("it is off (listen.xdp is \"off\")"));
+            assert_eq!(slow.verdict, fast.verdict, "{name}");
+            assert_eq!(slow.route, fast.route, "{name}");
+            let names = |explained: &Explanation| {
+                let address = explained.backend.as_ref().map(|backend| backend.address);
+                (explained.pool.as_ref().map(|pool| pool.name.clone()), address)
+            };
+            assert_eq!(names(&slow), names(&fast), "{name} from {client}");
+        }
     }
 }

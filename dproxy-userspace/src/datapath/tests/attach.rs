@@ -30,7 +30,7 @@ fn pins() -> Option<usize> {
 }
 
 /// The text of an error that must be.
-fn refusal<T>(result: Result<T, DatapathError>) -> String {
+fn refusal<T, E: ToString>(result: Result<T, E>) -> String {
     result.err().expect("it must be refused").to_string()
 }
 

@@ -205,6 +205,19 @@ fn interfaces_that_are_not_served_any_more_are_let_go() {
 }
 
 #[test]
+fn without_a_fast_path_nothing_of_one_stays() {
+    let Some(_world) = enter() else { return };
+    ip("link add b0 type bridge");
+    drop(Process::start("auto b0"));
+    assert_eq!(programs("b0").len(), 1, "a killed process's program goes on");
+    let capacity = Capacity::for_routes(16, 10);
+    Absent::new("listen.xdp is \"off\"", capacity, world::BPFFS).attach().unwrap();
+    assert_eq!(programs("b0"), []);
+    assert!(!std::path::Path::new(world::BPFFS).join("links").exists(), "nor its pins");
+    Absent::new("listen.xdp is \"off\"", capacity, "/nowhere").attach().unwrap();
+}
+
+#[test]
 fn a_renamed_interface_is_taken_over_too() {
     let Some(_world) = enter() else { return };
     ip("link add b0 type bridge");

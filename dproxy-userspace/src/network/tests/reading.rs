@@ -163,15 +163,18 @@ fn exits() {
         RouteAttribute::MultiPath(vec![hop])
     };
     let main = RouteHeader::RT_TABLE_MAIN;
-    let read = |prefix_length, table, kind, attributes: Vec<RouteAttribute>| -> Vec<u32> {
+    let read_of = |family, prefix_length, table, kind, attributes: Vec<RouteAttribute>| -> Vec<u32> {
         let mut message = RouteMessage::default();
-        message.header.address_family = AddressFamily::Inet;
+        message.header.address_family = family;
         message.header.destination_prefix_length = prefix_length;
         (message.header.table, message.header.kind) = (table, kind);
         message.attributes = attributes;
         let exits = read::exits(&message);
-        assert!(exits.iter().all(|exit| exit.is_ipv4));
+        assert!(exits.iter().all(|exit| exit.is_ipv4 == (family == AddressFamily::Inet)));
         exits.into_iter().map(|Exit { interface, .. }| interface).collect()
+    };
+    let read = |prefix_length, table, kind, attributes| {
+        read_of(AddressFamily::Inet, prefix_length, table, kind, attributes)
     };
     let oif = || RouteAttribute::Oif(2);
     assert_eq!(read(24, main, RouteType::Unicast, vec![oif(), gateway()]), [2]);
@@ -179,6 +182,19 @@ fn exits() {
     assert_eq!(read(0, main, RouteType::Unicast, vec![oif()]), [2], "the default route, without a gateway");
     assert_eq!(read(24, main, RouteType::Unicast, vec![hop(3, vec![gateway()])]), [3], "one of several");
     assert_eq!(read(24, main, RouteType::Unicast, vec![hop(3, vec![])]), [0; 0]);
-    assert_eq!(read(24, 100, RouteType::Unicast, vec![oif(), gateway()]), [0; 0], "another table");
+    for (family, prefix_length, expected) in [
+        (AddressFamily::Inet, 1, &[2][..]),
+        (AddressFamily::Inet, 7, &[2]),
+        (AddressFamily::Inet, 8, &[]),
+        (AddressFamily::Inet6, 3, &[2]),
+        (AddressFamily::Inet6, 15, &[2]),
+        (AddressFamily::Inet6, 16, &[]),
+    ] {
+        let exits = read_of(family, prefix_length, main, RouteType::Unicast, vec![oif()]);
+        assert_eq!(exits, expected, "{family:?} /{prefix_length} without a gateway");
+    }
+    assert_eq!(read(24, 100, RouteType::Unicast, vec![oif(), gateway()]), [2], "a rule may choose it");
+    let groups = RouteAttribute::Destination(ip("224.0.0.0").into());
+    assert_eq!(read(4, main, RouteType::Unicast, vec![oif(), groups]), [0; 0], "multicast");
     assert_eq!(read(24, main, RouteType::BlackHole, vec![oif(), gateway()]), [0; 0], "leads nowhere");
 }

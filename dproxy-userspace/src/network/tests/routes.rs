@@ -137,5 +137,13 @@ fn ways_past_the_fast_path() {
         world.here("route del 198.51.100.0/24");
         world.here("-6 route del 2001:db8::/32");
         assert_eq!(world.bypass("fd01::1").await, past(None, None));
+        for table in [100, 1000] {
+            world.here(&format!("route add default via 10.0.2.2 table {table}"));
+            assert_eq!(world.bypass("10.0.1.1").await, past(Some("eth2"), None), "a rule may choose it");
+            world.here(&format!("route del default table {table}"));
+        }
+        world.here("route add 128.0.0.0/1 dev eth2");
+        world.here("-6 route add 2000::/3 dev eth2");
+        assert_eq!(world.bypass("10.0.1.1").await, past(Some("eth2"), Some("eth2")));
     });
 }

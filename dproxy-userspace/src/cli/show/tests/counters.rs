@@ -8,6 +8,10 @@ fn counters(factor: u64) -> Stats {
     serde_json::from_value(json!({
         "generation": 3, "uptime_milliseconds": 1000 * factor, "received": 2100 * factor,
         "verdicts": {}, "slots_overwritten": 0,
+        "slow_path": {
+            "reasons": {"tcp-forwarded": 10 * factor, "udp-forwarded": 20 * factor, "bad-name": 0, "newer": factor},
+            "tcp_connections": 3, "backend_connections": 1, "queries_in_flight": 2,
+        },
         "reasons": {"query-forwarded": 1000 * factor, "not-ip": 0, "reply-forwarded": 1000 * factor, "newer": 100 * factor},
         "listeners": [{"address": "192.0.2.53:53", "queries": 1000 * factor, "responses": 1000 * factor}],
         "routes": [
@@ -29,13 +33,19 @@ fn counters_and_their_sums() {
     assert_eq!(
         format!("\n{}\n", view.lines(&counters(1), None).join("\n")),
         "
-generation 3, 2,100 packets received
+generation 3, 2,100 packets received by the fast path
+slow path now: 3 TCP connections, 1 to backends, 2 queries in flight
 
-REASON           VERDICT  PACKETS
+FAST PATH        VERDICT  PACKETS
 query-forwarded  forward    1,000
 reply-forwarded  forward    1,000
 newer                         100
 in total                    2,100
+
+SLOW PATH      COUNT
+udp-forwarded     20
+tcp-forwarded     10
+newer              1
 
 LISTENER       QUERIES  RESPONSES
 192.0.2.53:53    1,000      1,000
@@ -62,16 +72,18 @@ fn rates_and_a_small_screen() {
     assert_eq!(
         format!("\n{}\n", view.lines(&counters(3), Some(&counters(1))).join("\n")),
         "
-generation 3, 6,300 packets received
+generation 3, 6,300 packets received by the fast path
+slow path now: 3 TCP connections, 1 to backends, 2 queries in flight
 
-REASON           VERDICT  PACKETS  A SECOND
+FAST PATH        VERDICT  PACKETS  A SECOND
 query-forwarded  forward    3,000     1,000
 reply-forwarded  forward    3,000     1,000
 newer                         300       100
 in total                    6,300     2,100
 
-LISTENER       QUERIES  A SECOND  RESPONSES
-192.0.2.53:53    3,000     1,000      3,000
+SLOW PATH      COUNT  A SECOND
+udp-forwarded     60        20
+… and 2 more lines
 "
     );
 }

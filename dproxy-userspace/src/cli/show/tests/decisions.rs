@@ -7,7 +7,7 @@ use crate::cli::show::explanation;
 fn explained(more: Value) -> Value {
     let mut json = json!({
         "generation": 4, "name": "www.example.org", "type": "AAAA", "from": "192.0.2.1:50000",
-        "listener": "192.0.2.53:53", "also_matching": [],
+        "listener": "192.0.2.53:53", "also_matching": [], "path": "fast",
     });
     json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json
@@ -67,21 +67,23 @@ fn no_backend_can_be_reached() {
     let mut pool = dice();
     pool["backends"] = json!([unreachable("192.168.1.10:53", 1)]);
     let json = explained(json!({
-        "verdict": "pass", "reason": "backend-unresolved",
-        "description": "No backend of the pool can be reached by the fast path.",
+        "path": "slow", "left_by_fast_path": "No backend of the pool can be reached by the fast path.",
+        "verdict": "answer", "reason": "servfail-unreachable",
+        "description": "Answered SERVFAIL: no backend of the pool can be reached.",
         "route": {"pattern": "org", "pool": "dice"}, "pool": pool,
     }));
     assert_eq!(
         shown(json, explanation),
         "
 query          www.example.org AAAA from 192.0.2.1:50000 to 192.0.2.53:53
-asked          the loaded program, generation 4
+asked          the slow path, generation 4
+fast path      not taken: No backend of the pool can be reached by the fast path.
 route          org, the only one that matches
                to pool dice
 pool           dice, random
 backend        none
                192.168.1.10:53: neighbour 192.168.1.10 on eth1 does not answer (FAILED)
-verdict        pass (backend-unresolved): No backend of the pool can be reached by the fast path.
+verdict        answer (servfail-unreachable): Answered SERVFAIL: no backend of the pool can be reached.
 "
     );
 }

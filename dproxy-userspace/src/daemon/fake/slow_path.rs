@@ -1,0 +1,45 @@
+//! A slow path in memory.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::daemon::Proxy;
+use crate::datapath::CounterId;
+use crate::slow_path::{Counters, Reason, View};
+
+/// A slow path in memory. Clones are handles to one.
+#[derive(Clone)]
+pub(crate) struct FakeSlowPath(Arc<Mutex<Seen>>);
+
+pub(crate) struct Seen {
+    /// All that was published.
+    pub(crate) views: Vec<View>,
+    pub(crate) cleared: Vec<CounterId>,
+    pub(crate) counters: Counters,
+}
+
+impl FakeSlowPath {
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Default for FakeSlowPath {
+    fn default() -> Self {
+        let counters = Counters { reasons: vec![0; Reason::COUNT], ..Counters::default() };
+        Self(Arc::new(Mutex::new(Seen { views: Vec::new(), cleared: Vec::new(), counters })))
+    }
+}
+
+impl Proxy for FakeSlowPath {
+    fn publish(&self, view: View) {
+        self.seen().views.push(view);
+    }
+
+    fn counters(&self) -> Counters {
+        self.seen().counters.clone()
+    }
+
+    fn clear(&self, counter: CounterId) {
+        self.seen().cleared.push(counter);
+    }
+}

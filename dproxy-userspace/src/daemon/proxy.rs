@@ -1,0 +1,30 @@
+//! The slow path as the engine sees it.
+
+use crate::datapath::CounterId;
+use crate::slow_path::{Counters, SlowPath, View};
+
+/// What the engine wants of the slow path.
+pub trait Proxy: Send {
+    /// Puts a generation in force, or the one in force with other backends to be reached.
+    fn publish(&self, view: View);
+
+    /// Reads all counters.
+    fn counters(&self) -> Counters;
+
+    /// Sets counters to zero, because their id is about to mean somebody else.
+    fn clear(&self, counter: CounterId);
+}
+
+impl Proxy for SlowPath {
+    fn publish(&self, view: View) {
+        self.publish(view);
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters()
+    }
+
+    fn clear(&self, counter: CounterId) {
+        self.clear(counter);
+    }
+}

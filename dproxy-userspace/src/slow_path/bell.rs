@@ -1,0 +1,50 @@
+//! Waking a thread that waits for packets.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+/// Tells a thread that there is a view, or that it is to end.
+#[derive(Debug)]
+pub(super) struct Bell {
+    event: EventFd,
+    is_over: AtomicBool,
+}
+
+impl Bell {
+    pub(super) fn new() -> io::Result<Self> {
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { event, is_over: AtomicBool::new(false) })
+    }
+
+    /// There is something new.
+    pub(super) fn ring(&self) {
+        // It fails when it was rung 2⁶⁴ times in vain.
+        let _ = self.event.write(1);
+    }
+
+    /// It is time to end.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// Is it time to end?
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Has heard it.
+    pub(super) fn quiet(&self) {
+        // Nothing to read: it has been heard before.
+        let _ = self.event.read();
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}

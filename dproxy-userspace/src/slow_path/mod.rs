@@ -1,0 +1,190 @@
+//! The slow path: a DNS proxy in userspace on the same listeners as the fast path.
+//!
+//! It serves what the fast path passes on (TCP, fragments, other opcodes, backends that XDP cannot reach),
+//! queries of this very host, and everything where there is no fast path. Routes and backends are found
+//! by the code that runs in the kernel, in the tables of the same generation ([`View`]).
+//!
+//! There is one worker a processor: a thread for UDP and one for TCP, with sockets of their own; the kernel
+//! spreads clients over them (`SO_REUSEPORT`). Threads share nothing but the view and the number of TCP
+//! connections.
+
+mod bell;
+mod counters;
+mod decide;
+mod limits;
+mod message;
+mod proxy_protocol;
+mod random;
+mod reason;
+mod sockets;
+mod tcp;
+#[cfg(test)]
+mod testing;
+mod udp;
+mod view;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::watch;
+use tracing::error;
+
+pub use counters::Counters;
+pub use decide::{Asked, Decider, Decision, Forward, Response};
+pub use limits::Limits;
+pub use reason::Reason;
+pub use view::{PoolSettings, View};
+
+use crate::config::Config;
+use crate::control::Capacity;
+use crate::datapath::CounterId;
+use bell::Bell;
+use counters::{AllCounters, WorkerCounters};
+use limits::Connections;
+use sockets::Sockets;
+use udp::Udp;
+use worker::Worker;
+
+/// What the slow path needs to know to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Addresses that clients query.
+    pub listeners: Vec<SocketAddr>,
+    /// What it may use.
+    pub limits: Limits,
+    /// How many ids there are to count by.
+    pub capacity: Capacity,
+}
+
+impl Options {
+    /// As configured.
+    pub fn new(config: &Config, capacity: Capacity) -> Self {
+        let listeners = config.listen.addresses.clone();
+        Self { listeners, limits: Limits::from(&config.slow_path), capacity }
+    }
+}
+
+/// Why the slow path did not start. The text says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum SlowPathError {
+    /// A listener's address cannot be used.
+    #[error("cannot listen on {address} ({protocol}): {error}{hint}")]
+    Listen {
+        /// The listener.
+        address: SocketAddr,
+        /// UDP or TCP.
+        protocol: &'static str,
+        /// What the kernel says.
+        error: io::Error,
+        /// What to do, if that is known.
+        hint: &'static str,
+    },
+    /// A thread or its event loop cannot be made.
+    #[error("cannot start a worker of the slow path: {0}")]
+    Worker(#[source] io::Error),
+}
+
+/// The running slow path. When it is dropped, its sockets are closed.
+#[derive(Debug)]
+pub struct SlowPath {
+    // Threads that serve TCP end when it is dropped.
+    views: Option<watch::Sender<Option<Arc<View>>>>,
+    /// Those of the threads that serve UDP.
+    bells: Vec<Arc<Bell>>,
+    counters: AllCounters,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl SlowPath {
+    /// Opens all sockets and starts the workers. Nothing is answered before there is a view.
+    pub fn start(options: &Options) -> Result<Self, SlowPathError> {
+        sockets::probe(&options.listeners)?;
+        let (views, view) = watch::channel(None);
+        let (bells, counters) = (Vec::new(), AllCounters::default());
+        let mut this = Self { views: Some(views), bells, counters, threads: Vec::new() };
+        let connections = Arc::new(Connections::new(&options.limits));
+        for number in 0..options.limits.workers {
+            let Sockets { udp, tcp } = Sockets::open(&options.listeners)?;
+            let mut worker = || {
+                let counters = Arc::new(WorkerCounters::new(&options.capacity));
+                this.counters.push(Arc::clone(&counters));
+                (view.clone(), counters, options.limits.clone(), Arc::clone(&connections))
+            };
+            let (for_udp, for_tcp) = (worker(), worker());
+            this.serve_udp(number, for_udp, udp).map_err(SlowPathError::Worker)?;
+            this.serve_tcp(number, for_tcp, tcp).map_err(SlowPathError::Worker)?;
+        }
+        Ok(this)
+    }
+
+    fn serve_udp(
+        &mut self,
+        number: usize,
+        parts: Parts,
+        sockets: Vec<(SocketAddr, OwnedFd)>,
+    ) -> io::Result<()> {
+        let bell = Arc::new(Bell::new()?);
+        self.bells.push(Arc::clone(&bell));
+        self.spawn(format!("slow-udp-{number}"), move || {
+            let (view, counters, limits, connections) = parts;
+            match Udp::new(Worker::new(view, counters, limits, connections), sockets, bell) {
+                Ok(udp) => udp.run(),
+                Err(problem) => error!("a worker of the slow path cannot serve UDP: {problem}"),
+            }
+        })
+    }
+
+    fn serve_tcp(
+        &mut self,
+        number: usize,
+        parts: Parts,
+        sockets: Vec<(SocketAddr, OwnedFd)>,
+    ) -> io::Result<()> {
+        let runtime = worker::runtime()?;
+        self.spawn(format!("slow-tcp-{number}"), move || {
+            let (view, counters, limits, connections) = parts;
+            Worker::new(view, counters, limits, connections).serve_tcp(&runtime, sockets);
+        })
+    }
+
+    fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.threads.push(thread::Builder::new().name(name).spawn(body)?);
+        Ok(())
+    }
+
+    /// Puts a generation in force. Queries under way go on.
+    pub fn publish(&self, view: View) {
+        if let Some(views) = &self.views {
+            views.send_replace(Some(Arc::new(view)));
+        }
+        self.bells.iter().for_each(|bell| bell.ring());
+    }
+
+    /// All counters.
+    pub fn counters(&self) -> Counters {
+        self.counters.sum()
+    }
+
+    /// Sets counters to zero, because their id is about to mean somebody else.
+    pub fn clear(&self, id: CounterId) {
+        self.counters.clear(id);
+    }
+}
+
+/// What a [`Worker`] is made of, in its thread.
+type Parts = (watch::Receiver<Option<Arc<View>>>, Arc<WorkerCounters>, Limits, Arc<Connections>);
+
+impl Drop for SlowPath {
+    fn drop(&mut self) {
+        drop(self.views.take());
+        self.bells.iter().for_each(|bell| bell.end());
+        for thread in self.threads.drain(..) {
+            // A panic in it has been printed by itself.
+            let _ = thread.join();
+        }
+    }
+}

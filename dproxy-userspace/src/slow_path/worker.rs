@@ -1,0 +1,77 @@
+//! What a thread of the slow path works with.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+use tracing::error;
+
+use super::counters::WorkerCounters;
+use super::limits::Connections;
+use super::tcp::Tcp;
+use super::{Decider, Limits, Reason, View};
+
+/// What everything in a thread shares.
+pub(super) struct Worker {
+    view: watch::Receiver<Option<Arc<View>>>,
+    pub(super) decider: RefCell<Decider>,
+    pub(super) counters: Arc<WorkerCounters>,
+    pub(super) limits: Limits,
+    pub(super) connections: Arc<Connections>,
+}
+
+impl Worker {
+    /// The generation in force. Taken once for a query.
+    pub(super) fn view(&self) -> Option<Arc<View>> {
+        self.view.borrow().clone()
+    }
+
+    pub(super) fn count(&self, reason: Reason) {
+        self.counters.count(reason);
+    }
+}
+
+impl Worker {
+    pub(super) fn new(
+        view: watch::Receiver<Option<Arc<View>>>,
+        counters: Arc<WorkerCounters>,
+        limits: Limits,
+        connections: Arc<Connections>,
+    ) -> Self {
+        Self { view, decider: RefCell::new(Decider::new(seed())), counters, limits, connections }
+    }
+
+    /// Serves TCP in this thread until nobody publishes any more.
+    pub(super) fn serve_tcp(self, runtime: &Runtime, sockets: Vec<(SocketAddr, OwnedFd)>) {
+        let mut view = self.view.clone();
+        LocalSet::new().block_on(runtime, async {
+            // Until there is something to answer with, connections wait to be accepted.
+            if view.wait_for(Option::is_some).await.is_err() {
+                return;
+            }
+            if let Err(problem) = Tcp::serve(&Rc::new(self), sockets) {
+                error!("a worker of the slow path cannot serve TCP: {problem}");
+            }
+            while view.changed().await.is_ok() {}
+        });
+    }
+}
+
+/// An event loop for one thread.
+pub(super) fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_io().enable_time().build()
+}
+
+/// Different for each worker and start; policies that draw at random need no more.
+fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    let place = Box::new(0u8);
+    now ^ (&raw const *place as u64).rotate_left(32)
+}
