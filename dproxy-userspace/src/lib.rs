@@ -7,6 +7,7 @@
 //! * [`slow_path`]: the proxy in userspace, for what the fast path leaves.
 //! * [`daemon`]: puts these together and takes edits.
 //! * [`api`]: the daemon's HTTP interface and the client for it.
+//! * [`import`]: another program's configuration, converted.
 //! * [`cli`]: the command line.
 
 pub mod api;
@@ -15,5 +16,6 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod datapath;
+pub mod import;
 pub mod network;
 pub mod slow_path;

@@ -1,11 +1,14 @@
 //! What can be typed.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+
+use crate::config::parse_address;
 
 /// DNS load balancer in the kernel's network path
 #[derive(Debug, Parser)]
@@ -25,8 +28,47 @@ pub(super) enum Command {
     Run(Run),
     /// Validate a configuration file
     Check(ConfigFile),
+    /// Convert the configuration of another program
+    #[command(subcommand)]
+    Import(Import),
     #[command(flatten)]
     Remote(Remote),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Import {
+    /// That of the original dproxy: config.gcfg, and the route files that it names
+    Dproxy(ImportDproxy),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportDproxy {
+    /// The folder that it was started in, with config.gcfg
+    #[arg(value_name = "DIR")]
+    pub(super) folder: PathBuf,
+    /// An interface that the fast path is to attach to; once for each [default: all with a global address]
+    #[arg(long = "interface", value_name = "NAME")]
+    pub(super) interfaces: Vec<String>,
+    /// An address that clients query, with a port if that is not the one in config.gcfg; once for each
+    /// [default: the global addresses that this host has now]
+    #[arg(long = "listen", value_name = "ADDRESS", value_parser = listener)]
+    pub(super) listen: Vec<(IpAddr, Option<u16>)>,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Replace the file if it is there already
+    #[arg(long, requires = "output")]
+    pub(super) force: bool,
+}
+
+/// An address, and its port if it has one.
+fn listener(text: &str) -> Result<(IpAddr, Option<u16>), String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Ok(ip) = bare.parse() {
+        return Ok((ip, None));
+    }
+    let address = parse_address(text).map_err(|refusal| refusal.to_string())?;
+    Ok((address.ip(), Some(address.port())))
 }
 
 /// What the daemon is asked for.

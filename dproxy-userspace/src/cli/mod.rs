@@ -1,6 +1,7 @@
 //! The command line: `dproxy <verb>`.
 
 mod args;
+mod import;
 mod local;
 mod log;
 mod remote;
@@ -18,7 +19,8 @@ use crate::api::ClientError;
 use crate::config::ConfigError;
 use crate::control::CompileError;
 use crate::daemon::RunError;
-use args::{Arguments, Command};
+use crate::import::ImportError;
+use args::{Arguments, Command, Import};
 
 /// Does what the command line says. Exit status: 0 done, 1 refused or failed, 2 usage.
 pub fn main() -> ExitCode {
@@ -43,6 +45,14 @@ enum Failure {
     Run(#[from] RunError),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error("cannot read this host's addresses: {0}; name them with --listen and --interface")]
+    Addresses(#[source] io::Error),
+    #[error("{file} is there already\n    allowed: another file, or --force to replace it")]
+    Exists { file: String },
+    #[error("cannot write {file}: {error}")]
+    Write { file: String, error: io::Error },
     #[error("cannot print: {0}")]
     Output(#[source] io::Error),
     #[error("cannot start: {0}")]
@@ -55,10 +65,15 @@ impl Failure {
     fn message(&self) -> String {
         let text = style::printable_lines(&self.to_string());
         match self {
-            Self::Config(_) | Self::Run(RunError::Config(_)) => text,
-            Self::Compile(_) | Self::Run(_) | Self::Client(_) | Self::Output(_) | Self::Start(_) => {
-                format!("dproxy: {text}")
-            }
+            Self::Config(_) | Self::Run(RunError::Config(_)) | Self::Import(_) => text,
+            Self::Compile(_)
+            | Self::Run(_)
+            | Self::Client(_)
+            | Self::Addresses(_)
+            | Self::Exists { .. }
+            | Self::Write { .. }
+            | Self::Output(_)
+            | Self::Start(_) => format!("dproxy: {text}"),
         }
     }
 }
@@ -68,6 +83,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     match command {
         Command::Run(run) => local::run(&run, socket.as_deref()),
         Command::Check(file) => local::check(&file.config),
+        Command::Import(Import::Dproxy(import)) => import::dproxy(&import),
         Command::Remote(command) => remote::run(command, socket),
     }
 }

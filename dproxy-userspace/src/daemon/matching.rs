@@ -4,7 +4,7 @@ use crate::config::{Config, Name, Pattern, PatternKind, Target};
 
 /// All routes that match `name`, in the order in which they apply: longer names first, and at one name
 /// exact before wildcard before subtree.
-pub(super) fn routes<'c>(config: &'c Config, name: &Name) -> impl Iterator<Item = (&'c Pattern, &'c Target)> {
+pub(crate) fn routes<'c>(config: &'c Config, name: &Name) -> impl Iterator<Item = (&'c Pattern, &'c Target)> {
     let names = std::iter::successors(Some(name.clone()), Name::parent);
     let patterns = names.enumerate().flat_map(|(above, name)| {
         // An exact route applies to its name only, a wildcard not to it.

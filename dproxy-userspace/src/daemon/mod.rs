@@ -12,7 +12,7 @@ mod explain;
 mod handle;
 mod in_force;
 mod live;
-mod matching;
+pub(crate) mod matching;
 mod network;
 mod notify;
 mod ports;

@@ -17,6 +17,8 @@ fn every_verb_is_understood() {
         "run",
         "run --config f.toml --log debug,dproxy_userspace=trace --socket /s",
         "check --config f.toml",
+        "import dproxy /srv/dproxy",
+        "import dproxy . --interface eth0 --interface eth1 --listen 192.0.2.53 --output f.toml --force",
         "status",
         "--socket /s status --json",
         "route list",
@@ -51,6 +53,10 @@ fn misuse_is_refused() {
         ("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
         ("frobnicate", ErrorKind::InvalidSubcommand),
         ("run --log dproxy=loud", ErrorKind::ValueValidation),
+        ("import dproxy", ErrorKind::MissingRequiredArgument),
+        ("import bind .", ErrorKind::InvalidSubcommand),
+        ("import dproxy . --force", ErrorKind::MissingRequiredArgument),
+        ("import dproxy . --listen eth0", ErrorKind::ValueValidation),
         ("route add example.org", ErrorKind::MissingRequiredArgument),
         ("pool add cryo", ErrorKind::MissingRequiredArgument),
         ("pool add cryo --backend 192.0.2.1,many", ErrorKind::ValueValidation),
@@ -74,4 +80,17 @@ fn a_member_is_an_address_and_perhaps_a_weight() {
     assert_eq!(member("192.0.2.1:53,3"), Ok(("192.0.2.1:53".to_owned(), Some(3))));
     assert_eq!(member("[2001:db8::1]:53"), Ok(("[2001:db8::1]:53".to_owned(), None)));
     assert!(member("192.0.2.1,").is_err());
+}
+
+#[test]
+fn a_listener_of_an_import_has_a_port_if_it_is_given() {
+    for (text, port) in [
+        ("192.0.2.53", None),
+        ("192.0.2.53:53", Some(53)),
+        ("2001:db8::53", None),
+        ("[2001:db8::53]", None),
+        ("[2001:db8::53]:5353", Some(5353)),
+    ] {
+        assert_eq!(listener(text).unwrap().1, port, "{text}");
+    }
 }
