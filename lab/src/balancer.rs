@@ -16,7 +16,7 @@ use nix::sys::socket::sockopt::PeerCredentials;
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::Topology;
+use crate::{Namespace, Topology};
 
 /// Loading and verifying the program takes a second or two on a slow machine.
 const START: Duration = Duration::from_secs(20);
@@ -43,22 +43,32 @@ pub fn default_binary() -> Result<PathBuf> {
     Ok(folder.join("dproxy"))
 }
 
+/// Fails if there is no program at `binary`, and says how to get it.
+pub fn require_binary(binary: &Path) -> Result<()> {
+    let shown = binary.display();
+    ensure!(
+        binary.is_file(),
+        "there is no dproxy at {shown}: build it with `cargo build -p dproxy-userspace`"
+    );
+    Ok(())
+}
+
 impl Balancer {
     /// Starts `binary` with the configuration `config` (the text), and waits until it answers on
     /// its socket. Configuration, socket and log are in the topology's folder.
     pub fn start(topology: &Topology, binary: &Path, config: &str) -> Result<Self> {
-        ensure!(
-            binary.is_file(),
-            "there is no dproxy at {}: build it with `cargo build -p dproxy-userspace`",
-            binary.display()
-        );
-        let folder = topology.instance().folder();
+        Self::start_in(&topology.balancer, topology.instance().folder(), binary, config)
+    }
+
+    /// The same for any namespace; configuration, socket and log are in `folder`.
+    pub fn start_in(namespace: &Namespace, folder: &Path, binary: &Path, config: &str) -> Result<Self> {
+        require_binary(binary)?;
         let file = |name: &str| folder.join(name);
         let (config_file, socket, log) = (file("dproxy.toml"), file("dproxy.sock"), file("dproxy.log"));
         fs::write(&config_file, config).with_context(|| format!("write {}", config_file.display()))?;
         let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
 
-        let mut command = topology.balancer.command(binary);
+        let mut command = namespace.command(binary);
         command.arg("run").arg("--config").arg(&config_file).arg("--socket").arg(&socket);
         // Its own process group: Ctrl-C is for us, and we end it when its time has come.
         command.stdout(output.try_clone()?).stderr(output).process_group(0);

@@ -11,18 +11,20 @@ use std::thread;
 mod balancer;
 mod client;
 mod instance;
+mod interrupt;
 mod netns;
 mod servers;
 mod topology;
-mod xdp_pass;
+mod xdp;
 
-pub use crate::balancer::{Balancer, default_binary};
+pub use crate::balancer::{Balancer, default_binary, require_binary};
 pub use crate::client::{AskError, Question, Reply};
 pub use crate::instance::Instance;
+pub use crate::interrupt::Interrupt;
 pub use crate::netns::{Namespace, NamespaceHandle, run};
 pub use crate::servers::{DynamicZone, HttpUpdate, PlainZone, Queries, Records, Server, SyntheticZone, Zone};
 pub use crate::topology::{Builder, HOST_INTERFACE, Host, LISTENERS, Topology};
-pub use crate::xdp_pass::XdpPass;
+pub use crate::xdp::{XdpPass, XdpReflector};
 
 pub use hickory_proto as dns;
 

@@ -84,10 +84,11 @@ fn a_server_says_who_it_is_and_counts() {
     assert_eq!(lone.dig("+short CH TXT id.server"), "\"ns-7\"\n");
     assert_eq!(lone.dig("+short CH TXT hostname.bind"), "\"ns-7\"\n");
     assert_eq!(lone.dig("+short TXT whoami.dyn.test"), "\"ns-7\"\n");
+    assert_eq!(lone.dig("+short TXT any.thing.whoami.dyn.test"), "\"ns-7\"\n");
     assert_eq!(lone.dig("+short +tcp TXT whoami.dyn.test"), "\"ns-7\"\n");
     let other_class = question("whoami.dyn.test.", RecordType::TXT).class(DNSClass::HS);
     assert_eq!(lone.ask(other_class).message.response_code, ResponseCode::Refused);
-    assert_eq!(lone.server.queries(), Queries { udp: 4, tcp: 1 });
+    assert_eq!(lone.server.queries(), Queries { udp: 5, tcp: 1 });
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::future::join_all;
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -17,12 +18,17 @@ use super::service::bind;
 /// How long a TCP connection may rest.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// Octets of queries that may wait.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
 /// Opens all sockets; the future that it returns answers what arrives at them.
 pub(super) fn open(identity: Arc<Identity>) -> Result<impl Future<Output = ()>> {
     let mut sockets = Vec::new();
     for address in &identity.addresses {
         let udp = bind(*address, std::net::UdpSocket::bind)?;
         let tcp = bind(*address, std::net::TcpListener::bind)?;
+        // By default it holds a few hundred queries, which come while other threads have the processor.
+        setsockopt(&udp, sockopt::RcvBufForce, &RECEIVE_BUFFER)?;
         udp.set_nonblocking(true)?;
         tcp.set_nonblocking(true)?;
         sockets.push((UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?));

@@ -34,7 +34,7 @@ pub trait Zone: Send + Sync + 'static {
 
 /// A running DNS server, UDP and TCP; it stops on drop.
 ///
-/// Besides its zone it answers `whoami.<zone> TXT` and, in class CH, `id.server. TXT` and
+/// Besides its zone it answers `whoami.<zone> TXT`, any name below that and, in class CH, `id.server. TXT` and
 /// `hostname.bind. TXT` with its own name.
 #[derive(Debug)]
 pub struct Server {

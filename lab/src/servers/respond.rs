@@ -141,7 +141,8 @@ fn records(identity: &Identity, name: &Name) -> Option<Vec<RData>> {
         };
         return Some(identity.addresses.iter().map(|socket| address(socket.ip())).collect());
     }
-    if *name == below("whoami", origin) {
+    // And any name below it, since who answers may depend on the name.
+    if below("whoami", origin).zone_of(name) {
         return Some(vec![whoami(identity)]);
     }
     identity.zone.records(name)

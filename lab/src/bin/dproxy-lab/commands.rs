@@ -15,7 +15,7 @@ pub(crate) fn show(internet: &Internet, balancer: &Balancer, out: &mut impl Writ
     let prefix = internet.topology.instance().prefix();
     let inside = format!("ip netns exec {prefix}-client");
     let dproxy = from_here(balancer.binary());
-    let plain_b = internet.servers[3].server.addresses()[0];
+    let plain_b = internet.address_of("plain-b");
     let update = internet.update_address();
     writeln!(
         out,
@@ -27,16 +27,17 @@ The lab is up. Try in another terminal, as root:
   # Ask.
   {inside} dig @{v4} www.10.0.0.8.cryo.test
   {inside} dig @{v6} home.dyn.test
+  {inside} dig +tcp @{v4} large.plain.test TXT
 
   # Give a name to another backend: the answer says who gave it.
-  {dproxy} route add id.server cryo
+  {dproxy} route add id.server cryo-test
   {inside} dig +short @{v4} id.server CH TXT
   {dproxy} explain id.server TXT
 
   # Shift load between two backends of a pool.
-  {dproxy} backend weight plain {plain_b} 9
+  {dproxy} backend weight plain '{plain_b}' 9
   for i in $(seq 20); do
-    {inside} dig +short @{v4} whoami.plain.test TXT
+    {inside} dig +short @{v4} $i.whoami.plain.test TXT
   done | sort | uniq -c
 
   # Look.
@@ -46,9 +47,10 @@ The lab is up. Try in another terminal, as root:
   # Change a record of the dynamic zone.
   {inside} curl 'http://{update}/update?name=home.dyn.test&address=203.0.113.8'
 
-Configuration: {config}
+Configuration: {config}, from the files in {original}
 Ctrl-C ends the lab and removes all of it."#,
         socket = balancer.socket().display(),
+        original = internet.topology.instance().folder().join("original").display(),
         config = balancer.config().display(),
     )?;
     out.flush()?;

@@ -1,8 +1,8 @@
-//! What stands in the lab: which server serves which zone on which backend, and the configuration of
-//! dproxy that goes with it.
+//! What stands in the lab: which server serves which zone on which host.
 
+use std::fmt;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,8 @@ use dproxy_lab::{
     Balancer, DynamicZone, HttpUpdate, LISTENERS, PlainZone, Question, Server, SyntheticZone, Topology, Zone,
 };
 
+use crate::original;
+
 /// dproxy asks its neighbours for their link-layer addresses when it starts; that takes milliseconds.
 const NEIGHBOURS: Duration = Duration::from_secs(10);
 /// Long enough for a reply to arrive, so that none is counted later.
@@ -19,18 +21,36 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The topology with its servers.
 pub(crate) struct Internet {
-    /// In the order of [`Internet::build`].
-    pub(crate) servers: [Placed; 4],
+    /// All DNS servers.
+    pub(crate) servers: Vec<Placed>,
     _update: HttpUpdate,
     // Last, so that the servers have left when its namespaces are deleted.
     pub(crate) topology: Topology,
 }
 
-/// A server, the number of the backend that it is on, and the zone that it serves.
+/// A server, the host that it is on, and the zone that it serves.
 pub(crate) struct Placed {
-    pub(crate) backend: usize,
+    pub(crate) host: Host,
     pub(crate) server: Server,
     zone: String,
+}
+
+/// Where a server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// On a backend of its own, by number.
+    Backend(usize),
+    /// On the balancer, beside dproxy, as the original's users have it.
+    Balancer,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Backend(number) => write!(f, "backend{number}"),
+            Self::Balancer => f.write_str("the balancer"),
+        }
+    }
 }
 
 impl Internet {
@@ -39,78 +59,53 @@ impl Internet {
         let cryo = Arc::new(SyntheticZone::new(Name::from_ascii("cryo.test.")?));
         let dynamic = Arc::new(DynamicZone::new(Name::from_ascii("dyn.test.")?));
         let plain = Arc::new(PlainZone::new(Name::from_ascii("plain.test.")?)?);
-        let place = |backend: usize, port: u16, name: &str, zone: Arc<dyn Zone>| {
-            let host = &topology.backends[backend - 1];
+        let rest = Arc::new(PlainZone::new(Name::from_ascii("example.org.")?)?);
+        let place = |host: Host, address: SocketAddr, name: &str, zone: Arc<dyn Zone>| {
+            let namespace = match host {
+                Host::Backend(number) => &topology.backends[number - 1].namespace,
+                Host::Balancer => &topology.balancer,
+            };
             let origin = zone.origin().to_string();
-            let server = Server::start(&host.namespace, name, &host.sockets(port), zone)?;
-            anyhow::Ok(Placed { backend, server, zone: origin })
+            anyhow::Ok(Placed {
+                host,
+                server: Server::start(namespace, name, &[address], zone)?,
+                zone: origin,
+            })
         };
-        let servers = [
-            place(1, 53, "cryo", cryo)?,
-            place(2, 53, "dynamic", Arc::clone(&dynamic) as _)?,
-            place(3, 53, "plain-a", Arc::clone(&plain) as _)?,
-            place(2, 8053, "plain-b", plain)?,
+        let remote = |number: usize| topology.backends[number - 1].sockets(53);
+        let local = |port: u16| SocketAddr::from((LISTENERS[0], port));
+        let servers = vec![
+            place(Host::Backend(1), remote(1)[0], "cryo", cryo)?,
+            place(Host::Balancer, local(8053), "dynamic", Arc::clone(&dynamic) as _)?,
+            place(Host::Balancer, local(8054), "plain-a", Arc::clone(&plain) as _)?,
+            place(Host::Backend(2), remote(2)[1], "plain-b", plain)?,
+            place(Host::Backend(3), remote(3)[0], "master", rest)?,
         ];
-        let host = &topology.backends[1];
-        let update = HttpUpdate::start(&host.namespace, &host.sockets(80), dynamic)?;
+        let update = HttpUpdate::start(&topology.balancer, &[local(80)], dynamic)?;
         Ok(Self { servers, _update: update, topology })
+    }
+
+    /// The address of the server with this name.
+    pub(crate) fn address_of(&self, name: &str) -> SocketAddr {
+        let named = self.servers.iter().find(|placed| placed.server.name() == name);
+        // All names are constants of this program.
+        named.map_or_else(|| panic!("no server is named {name}"), |placed| placed.server.addresses()[0])
     }
 
     /// Where the HTTP update of the dynamic zone is.
     pub(crate) fn update_address(&self) -> SocketAddr {
-        self.topology.backends[1].sockets(80)[0]
+        SocketAddr::from((LISTENERS[0], 80))
     }
 
-    /// dproxy's configuration.
-    pub(crate) fn config(&self) -> String {
-        let interfaces: Vec<String> =
-            self.topology.interfaces().iter().map(|name| format!("{name:?}")).collect();
-        let [cryo, dynamic, plain_a, plain_b] = &self.servers;
-        let [v4, v6] = LISTENERS;
-        format!(
-            r#"# The lab's configuration. It is gone when the lab ends.
-[listen]
-interfaces = [{interfaces}]
-addresses  = ["{v4}", "[{v6}]:53"]
-xdp        = "native"
-
-[pools.cryo]
-backends = ["{cryo}"]
-
-[pools.dynamic]                 # an IPv6 backend, for IPv4 clients too
-backends = ["{dynamic}"]
-
-[pools.plain]
-policy = "random"
-[[pools.plain.backends]]
-address = "{plain_a}"
-weight  = 3
-[[pools.plain.backends]]
-address = "{plain_b}"
-
-[routes]
-"cryo.test"    = "cryo"
-"dyn.test"     = "dynamic"
-"plain.test"   = "plain"
-"blocked.test" = {{ answer = "nxdomain" }}
-# No "." route: every other name is refused.
-"#,
-            interfaces = interfaces.join(", "),
-            cryo = cryo.server.addresses()[0],
-            dynamic = dynamic.server.addresses()[1],
-            plain_a = plain_a.server.addresses()[0],
-            plain_b = plain_b.server.addresses()[0],
-        )
-    }
-
-    /// Waits until dproxy has a way to each backend, by asking until each server was asked.
+    /// Waits until dproxy has a way to each remote backend, by asking until each server there was asked.
     pub(crate) fn wait_for_backends(&self, balancer: &Balancer) -> Result<()> {
         let start = Instant::now();
-        while let Some(silent) = self.servers.iter().find(|placed| placed.server.queries().udp == 0) {
-            let Placed { backend, server, zone } = silent;
+        let is_silent = |placed: &&Placed| placed.host != Host::Balancer && placed.server.queries().udp == 0;
+        while let Some(silent) = self.servers.iter().find(is_silent) {
+            let Placed { host, server, zone } = silent;
             if start.elapsed() > NEIGHBOURS {
                 let (name, log) = (server.name(), balancer.log_tail());
-                bail!("dproxy sends nothing to {name} on backend{backend}; the end of its log:\n{log}");
+                bail!("dproxy sends nothing to {name} on {host}; the end of its log:\n{log}");
             }
             let whoami = Name::from_ascii(format!("whoami.{zone}"))?;
             let question = Question::new(whoami, RecordType::TXT).timeout(PATIENCE);
@@ -120,11 +115,11 @@ address = "{plain_b}"
         Ok(())
     }
 
-    /// Prints the map.
+    /// Prints the map, and where dproxy's configuration comes from.
     pub(crate) fn describe(&self, out: &mut impl Write) -> Result<()> {
         let prefix = self.topology.instance().prefix();
         let client = &self.topology.client;
-        let zones = ["cryo.test", "dyn.test, plain.test", "plain.test"];
+        let zones = ["cryo.test", "plain.test", "example.org"];
         let left = [format!("{prefix}-client"), client.v4.to_string(), client.v6.to_string()];
         let middle = [format!("{prefix}-balancer"), LISTENERS[0].to_string(), LISTENERS[1].to_string()];
         let cables = [("      ", "      ┌──"), ("──────", "──────┼──"), ("      ", "      └──")];
@@ -138,6 +133,26 @@ address = "{plain_b}"
                 zones[row]
             )?;
         }
+        for placed in self.servers.iter().filter(|placed| placed.host == Host::Balancer) {
+            let port = placed.server.addresses()[0].port();
+            writeln!(out, "  {:<22} port {port}: {}", "", placed.zone.trim_end_matches('.'))?;
+        }
+        let folder = self.topology.instance().folder().join("original");
+        writeln!(
+            out,
+            "\nThe balancer runs from the files of an original dproxy, and what they cannot say:\n"
+        )?;
+        writeln!(out, "  dproxy import dproxy {}", folder.display())?;
+        for edit in original::edits(self) {
+            writeln!(out, "  dproxy {edit}")?;
+        }
         Ok(())
+    }
+}
+
+impl Placed {
+    /// Whether this server and a client of `listener` speak the same version of IP.
+    pub(crate) fn is_of_family(&self, listener: IpAddr) -> bool {
+        self.server.addresses()[0].is_ipv4() == listener.is_ipv4()
     }
 }

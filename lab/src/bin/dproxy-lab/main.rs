@@ -2,7 +2,8 @@
 
 mod commands;
 mod internet;
-mod interrupt;
+mod original;
+mod path;
 mod proof;
 mod questions;
 mod tour;
@@ -15,18 +16,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use dproxy_lab::{Balancer, default_binary};
+use dproxy_lab::{Balancer, Interrupt, default_binary, require_binary};
 
 use crate::internet::Internet;
-use crate::interrupt::Interrupt;
 use crate::proof::Counters;
 
 /// How often we look whether dproxy still runs, and the user still wants it.
 const PULSE: Duration = Duration::from_millis(200);
 
-/// Builds a small internet of network namespaces (a client, a balancer with dproxy, three backends
-/// with DNS servers), sends queries through the kernel over IPv4 and IPv6, and proves by counters that
-/// the fast path carried each of them. Then it stays up, for you to try, until Ctrl-C.
+/// Builds a small internet of network namespaces (a client, a balancer with dproxy and two DNS servers
+/// beside it, three backends with one each), runs dproxy from the converted files of an original dproxy,
+/// sends queries over IPv4 and IPv6, UDP and TCP, and proves by counters which way each of them took. Then it
+/// stays up, for you to try, until Ctrl-C.
 #[derive(Parser)]
 #[command(name = "dproxy-lab", version)]
 struct Arguments {
@@ -57,12 +58,15 @@ fn run(arguments: &Arguments) -> Result<bool> {
     ensure!(dproxy_lab::is_root(), "needs root, to create network namespaces: run it with sudo");
     let interrupt = Interrupt::catch()?;
     let binary = arguments.dproxy.clone().map_or_else(default_binary, Ok)?;
+    require_binary(&binary)?;
     let out = &mut io::stdout();
 
     let internet = Internet::build(&arguments.name)?;
     internet.describe(out)?;
+    let config = original::import(&internet, &binary)?;
     // Declared after the internet, so that it ends first.
-    let mut balancer = Balancer::start(&internet.topology, &binary, &internet.config())?;
+    let mut balancer = Balancer::start(&internet.topology, &binary, &config)?;
+    original::edit(&internet, &balancer)?;
     internet.wait_for_backends(&balancer)?;
     let before = Counters::read(&balancer)?;
     let Some(tour) = tour::ask_all(&internet, &interrupt, out)? else {

@@ -10,6 +10,7 @@ pub(crate) const HOME: &str = "203.0.113.7";
 pub(crate) struct Planned {
     pub(crate) name: &'static str,
     pub(crate) record_type: RecordType,
+    pub(crate) tcp: bool,
     pub(crate) by: By,
     /// The data, or else the response code; `None`: the name of the server that answers.
     pub(crate) answer: Option<&'static str>,
@@ -18,28 +19,19 @@ pub(crate) struct Planned {
 /// Who has to answer.
 #[derive(Clone, Copy)]
 pub(crate) enum By {
-    /// A server of this pool; its name begins with the pool's.
-    Pool(&'static str),
+    /// A server whose name begins so.
+    Server(&'static str),
     /// dproxy in the kernel, for this reason.
     Kernel(Reason),
 }
 
-impl By {
-    /// What the fast path has to count for such a question.
-    pub(crate) fn reasons(&self) -> &[Reason] {
-        match self {
-            Self::Pool(_) => &[Reason::QueryForwarded, Reason::ReplyForwarded],
-            Self::Kernel(reason) => std::slice::from_ref(reason),
-        }
-    }
-}
-
-pub(crate) const QUESTIONS: [Planned; 10] = {
-    const CRYO: By = By::Pool("cryo");
-    const DYNAMIC: By = By::Pool("dynamic");
-    const PLAIN: By = By::Pool("plain");
+pub(crate) const QUESTIONS: [Planned; 16] = {
+    const CRYO: By = By::Server("cryo");
+    const DYNAMIC: By = By::Server("dynamic");
+    const PLAIN: By = By::Server("plain");
+    const MASTER: By = By::Server("master");
     const BLOCKED: By = By::Kernel(Reason::AnsweredNxdomain);
-    const NO_ROUTE: By = By::Kernel(Reason::NoRoute);
+    const PRIVATE: By = By::Kernel(Reason::AnsweredRefused);
     [
         ask("www.10.0.0.8.cryo.test", RecordType::A, CRYO, Some("10.0.0.8")),
         ask("rAnD.192.0.2.33.cRyO.tEsT", RecordType::A, CRYO, Some("192.0.2.33")),
@@ -49,11 +41,26 @@ pub(crate) const QUESTIONS: [Planned; 10] = {
         ask("plain.test", RecordType::MX, PLAIN, Some("10 mail.plain.test.")),
         ask("whoami.plain.test", RecordType::TXT, PLAIN, None),
         ask("nope.plain.test", RecordType::A, PLAIN, Some("NXDOMAIN")),
+        ask("www.example.org", RecordType::A, MASTER, Some("192.0.2.80")),
         ask("www.blocked.test", RecordType::A, BLOCKED, Some("NXDOMAIN")),
-        ask("www.example.org", RecordType::A, NO_ROUTE, Some("REFUSED")),
+        ask("www.private.test", RecordType::A, PRIVATE, Some("REFUSED")),
+        ask("nobody.example", RecordType::A, MASTER, Some("REFUSED")),
+        over_tcp("www.10.0.0.8.cryo.test", RecordType::A, CRYO, Some("10.0.0.8")),
+        over_tcp("home.dyn.test", RecordType::A, DYNAMIC, Some(HOME)),
+        over_tcp("whoami.plain.test", RecordType::TXT, PLAIN, None),
+        over_tcp("www.example.org", RecordType::A, MASTER, Some("192.0.2.80")),
     ]
 };
 
 const fn ask(name: &'static str, record_type: RecordType, by: By, answer: Option<&'static str>) -> Planned {
-    Planned { name, record_type, by, answer }
+    Planned { name, record_type, tcp: false, by, answer }
+}
+
+const fn over_tcp(
+    name: &'static str,
+    record_type: RecordType,
+    by: By,
+    answer: Option<&'static str>,
+) -> Planned {
+    Planned { tcp: true, ..ask(name, record_type, by, answer) }
 }

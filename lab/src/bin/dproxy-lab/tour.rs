@@ -1,24 +1,22 @@
 //! The tour: each question is asked, and who answered is seen from the servers' own counts.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use dproxy_common::reason::Reason;
 use dproxy_lab::dns::rr::Name;
-use dproxy_lab::{AskError, LISTENERS, Question, Reply};
+use dproxy_lab::{AskError, Interrupt, LISTENERS, Question, Reply};
 
 use crate::internet::{Internet, Placed};
-use crate::interrupt::Interrupt;
+use crate::path::{Expectation, Path};
 use crate::questions::{By, HOME, Planned, QUESTIONS};
 
 /// What the tour has shown so far.
 #[derive(Default)]
 pub(crate) struct Tour {
-    /// Packets that the fast path must have counted, by reason.
-    pub(crate) expected: BTreeMap<Reason, u64>,
+    /// Packets that dproxy must have counted.
+    pub(crate) expected: Expectation,
     /// One line for each question that was not answered as planned.
     pub(crate) failures: Vec<String>,
 }
@@ -26,7 +24,7 @@ pub(crate) struct Tour {
 /// One question, asked.
 struct Asked<'a> {
     planned: &'a Planned,
-    over: &'static str,
+    listener: IpAddr,
     result: Result<Reply, AskError>,
     /// The server that got the question.
     server: Option<&'a Placed>,
@@ -56,36 +54,61 @@ pub(crate) fn ask_all(
 }
 
 fn ask<'a>(internet: &'a Internet, planned: &'a Planned, listener: IpAddr) -> Result<Asked<'a>> {
-    let count = |placed: &Placed| placed.server.queries().udp;
+    let count = |placed: &Placed| {
+        let queries = placed.server.queries();
+        if planned.tcp { queries.tcp } else { queries.udp }
+    };
     let before: Vec<u64> = internet.servers.iter().map(count).collect();
-    let question = Question::new(Name::from_ascii(planned.name)?, planned.record_type).edns(1232);
+    let mut question = Question::new(Name::from_ascii(planned.name)?, planned.record_type).edns(1232);
+    if planned.tcp {
+        question = question.tcp();
+    }
     let client = &internet.topology.client.namespace;
     let result = question.ask(client, SocketAddr::from((listener, 53)));
-    let over = if listener.is_ipv4() { "IPv4" } else { "IPv6" };
     let asked = internet.servers.iter().zip(before).find(|(placed, before)| count(placed) > *before);
-    Ok(Asked { planned, over, result, server: asked.map(|(placed, _)| placed) })
+    Ok(Asked { planned, listener, result, server: asked.map(|(placed, _)| placed) })
 }
 
 impl Tour {
     fn note(&mut self, asked: &Asked) {
-        for reason in asked.planned.by.reasons() {
-            *self.expected.entry(*reason).or_default() += 1;
+        if let Some(path) = asked.path() {
+            path.add_to(&mut self.expected);
         }
         if !asked.is_as_planned() {
             let Planned { name, record_type, .. } = asked.planned;
-            let (over, answer, by) = (asked.over, asked.answer(), asked.answered_by());
+            let (over, answer, by) = (asked.over(), asked.answer(), asked.answered_by());
             self.failures.push(format!("{name} {record_type} over {over}: {answer} ({by})"));
         }
     }
 }
 
 impl Asked<'_> {
+    /// The way that the question must have taken to whoever got it.
+    fn path(&self) -> Option<Path> {
+        match (self.server, self.planned.by) {
+            (Some(placed), _) => {
+                Some(Path::to(placed.host, placed.is_of_family(self.listener), self.planned.tcp))
+            }
+            (None, By::Kernel(reason)) => Some(Path::Answered(reason)),
+            (None, By::Server(_)) => None,
+        }
+    }
+
+    fn over(&self) -> &'static str {
+        match (self.planned.tcp, self.listener.is_ipv4()) {
+            (false, true) => "UDP, IPv4",
+            (false, false) => "UDP, IPv6",
+            (true, true) => "TCP, IPv4",
+            (true, false) => "TCP, IPv6",
+        }
+    }
+
     fn is_as_planned(&self) -> bool {
         let name = self.server.map(|placed| placed.server.name());
         let by_whom = match (self.planned.by, name) {
-            (By::Pool(pool), Some(name)) => name.starts_with(pool),
+            (By::Server(planned), Some(name)) => name.starts_with(planned),
             (By::Kernel(_), None) => self.result.is_ok(),
-            (By::Pool(_), None) | (By::Kernel(_), Some(_)) => false,
+            (By::Server(_), None) | (By::Kernel(_), Some(_)) => false,
         };
         by_whom && self.planned.answer.or(name) == Some(&self.answer())
     }
@@ -96,7 +119,7 @@ impl Asked<'_> {
         let milliseconds = |reply: &Reply| format!("{:.2} ms", reply.time.as_secs_f64() * 1e3);
         let time = self.result.as_ref().map_or_else(|_| String::new(), milliseconds);
         let (record_type, answer, by) = (record_type.to_string(), self.answer(), self.answered_by());
-        row(mark, [self.over, name, &record_type, &answer, &by, &time])
+        row(mark, [self.over(), name, &record_type, &answer, &by, &time])
     }
 
     /// The answer's data, or else the response code as dig shows it, or else why there is none.
@@ -116,7 +139,7 @@ impl Asked<'_> {
 
     fn answered_by(&self) -> String {
         match self.server {
-            Some(placed) => format!("{} on backend{}", placed.server.name(), placed.backend),
+            Some(placed) => format!("{} on {}", placed.server.name(), placed.host),
             None if self.result.is_ok() => "dproxy, in the kernel".to_owned(),
             None => "nobody".to_owned(),
         }
@@ -125,7 +148,7 @@ impl Asked<'_> {
 
 fn row(mark: char, [over, question, record_type, answer, by, time]: [&str; 6]) -> String {
     let row =
-        format!("{mark} {over:<4}  {question:<26}  {record_type:<4}  {answer:<19}  {by:<21}  {time:>8}");
+        format!("{mark} {over:<9}  {question:<25}  {record_type:<4}  {answer:<19}  {by:<23}  {time:>8}");
     row.trim_end().to_owned()
 }
 

@@ -1,7 +1,9 @@
-//! The smallest XDP program, which passes every packet.
-//!
-//! A frame that native XDP sends out of a veth arrives only if the *peer* has an XDP program too:
-//! this one. It is loaded with bpf(2) directly, for the lab needs no more of BPF than that.
+//! Small XDP programs for the hosts around the balancer, written instruction by instruction and loaded
+//! with bpf(2) directly: the lab needs no more of BPF than that.
+
+mod instruction;
+mod pass;
+mod reflector;
 
 use std::io;
 use std::mem::size_of;
@@ -10,13 +12,11 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use anyhow::{Context, Result};
 use nix::net::if_::if_nametoindex;
 
+use self::instruction::Instruction;
 use crate::Namespace;
 
-/// `r0 = 2 (XDP_PASS); exit`, as struct bpf_insn has it: code, registers, offset, immediate.
-const PROGRAM: [Instruction; 2] = [
-    Instruction { code: 0xb7, registers: 0, offset: 0, immediate: 2 },
-    Instruction { code: 0x95, registers: 0, offset: 0, immediate: 0 },
-];
+pub use self::pass::XdpPass;
+pub use self::reflector::XdpReflector;
 
 const BPF_PROG_LOAD: i32 = 5;
 const BPF_LINK_CREATE: i32 = 28;
@@ -24,14 +24,6 @@ const BPF_LINK_DETACH: i32 = 34;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_XDP: u32 = 37;
 const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
-
-#[repr(C)]
-struct Instruction {
-    code: u8,
-    registers: u8,
-    offset: i16,
-    immediate: i32,
-}
 
 /// The beginning of `union bpf_attr` for BPF_PROG_LOAD; what follows is zero.
 #[repr(C)]
@@ -57,16 +49,16 @@ struct LinkDetach {
     link_fd: u32,
 }
 
-/// An attached XDP_PASS program; detached on drop.
+/// An attached program; detached on drop.
 #[derive(Debug)]
-pub struct XdpPass {
+struct Attached {
     link: OwnedFd,
 }
 
-impl XdpPass {
-    /// Attaches the program to `interface`, in native mode.
-    pub fn attach(namespace: &Namespace, interface: &str) -> Result<Self> {
-        let link = namespace.enter(|| link(&load()?, if_nametoindex(interface)?))?;
+impl Attached {
+    /// Attaches `program` to `interface`, in native mode.
+    fn attach(namespace: &Namespace, interface: &str, program: &[Instruction]) -> Result<Self> {
+        let link = namespace.enter(|| link(&load(program)?, if_nametoindex(interface)?))?;
         let link = link.with_context(|| {
             format!("attach an XDP program to {interface} in {} (Linux 5.9 or later?)", namespace.name())
         })?;
@@ -74,7 +66,7 @@ impl XdpPass {
     }
 }
 
-impl Drop for XdpPass {
+impl Drop for Attached {
     fn drop(&mut self) {
         // To close the descriptor is not enough at once: a child between fork and exec has it too.
         // The interface may be gone already, and the link with it: nothing to do then.
@@ -82,13 +74,13 @@ impl Drop for XdpPass {
     }
 }
 
-fn load() -> io::Result<OwnedFd> {
+fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
     let fd = bpf(
         BPF_PROG_LOAD,
         &ProgLoad {
             prog_type: BPF_PROG_TYPE_XDP,
-            insn_cnt: PROGRAM.len() as u32,
-            insns: PROGRAM.as_ptr() as u64,
+            insn_cnt: program.len() as u32,
+            insns: program.as_ptr() as u64,
             license: c"Dual MIT/GPL".as_ptr() as u64,
         },
     )?;
@@ -112,7 +104,7 @@ fn link(program: &OwnedFd, interface: u32) -> io::Result<OwnedFd> {
 
 /// bpf(2). `A` is the beginning of `union bpf_attr` for the command; the rest is zero.
 fn bpf<A>(command: i32, attributes: &A) -> io::Result<i32> {
-    // SAFETY: the kernel reads `size_of::<A>()` bytes of `attributes`, and the statics it points to.
+    // SAFETY: the kernel reads `size_of::<A>()` bytes of `attributes`, and what these point to, which lives.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes as *const A, size_of::<A>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
 }
