@@ -29,7 +29,8 @@ pub fn binaries(options: &[&str]) -> Result<()> {
     shell::run(shell::cargo(cargo).args(options))
 }
 
-/// A file beside this program, where cargo puts everything it builds.
+/// A file beside this program, where cargo puts everything it builds; `../release/` is where it puts what it
+/// builds for speed.
 pub fn beside_us(name: &str) -> Result<PathBuf> {
     let us = std::env::current_exe().context("cannot find this program's own folder")?;
     Ok(us.with_file_name(name))

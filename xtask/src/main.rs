@@ -1,5 +1,6 @@
-//! `cargo xtask`: sets the machine up, builds, runs and tests dproxy.
+//! `cargo xtask`: sets the machine up, builds, runs, tests and measures dproxy.
 
+mod bench;
 mod build;
 mod machine;
 mod run;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Sets the machine up, builds, runs and tests dproxy.
+/// Sets the machine up, builds, runs, tests and measures dproxy.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 struct Cli {
@@ -26,6 +27,7 @@ enum Task {
     Build(build::Build),
     Run(run::Run),
     Test(test::Test),
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Task::Build(build) => build.run(),
         Task::Run(run) => run.run(),
         Task::Test(test) => test.run(),
+        Task::Bench(bench) => bench.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,6 +17,8 @@ pub enum Purpose {
     Run,
     /// And real DNS servers, load generators, and tools to look at packets and programs
     Test,
+    /// And the balancers that dproxy is compared with
+    Bench,
 }
 
 impl fmt::Display for Purpose {
@@ -25,6 +27,7 @@ impl fmt::Display for Purpose {
             Purpose::Build => "build",
             Purpose::Run => "run",
             Purpose::Test => "test",
+            Purpose::Bench => "bench",
         })
     }
 }
@@ -38,26 +41,32 @@ struct Tool {
     service: Option<&'static str>,
 }
 
-const TOOLS: [Tool; 11] = [
+const TOOLS: [Tool; 12] = [
     tool("ip", "iproute2", Purpose::Run),
     tool("ethtool", "ethtool", Purpose::Run),
     tool("dig", "bind9-dnsutils", Purpose::Run),
-    server("nsd", "nsd", "nsd"),
-    server("knotd", "knot", "knot"),
-    server("named", "bind9", "named"),
-    server("unbound", "unbound", "unbound"),
+    server("nsd", "nsd", "nsd", Purpose::Test),
+    server("knotd", "knot", "knot", Purpose::Test),
+    server("named", "bind9", "named", Purpose::Test),
+    server("unbound", "unbound", "unbound", Purpose::Test),
     tool("kdig", "knot-dnsutils", Purpose::Test),
     tool("dnsperf", "dnsperf", Purpose::Test),
     tool("tcpdump", "tcpdump", Purpose::Test),
     tool("bpftool", "bpftool", Purpose::Test),
+    server("dnsdist", "dnsdist", "dnsdist", Purpose::Bench),
 ];
 
 const fn tool(program: &'static str, package: &'static str, purpose: Purpose) -> Tool {
     Tool { program, package, purpose, service: None }
 }
 
-const fn server(program: &'static str, package: &'static str, service: &'static str) -> Tool {
-    Tool { program, package, purpose: Purpose::Test, service: Some(service) }
+const fn server(
+    program: &'static str,
+    package: &'static str,
+    service: &'static str,
+    purpose: Purpose,
+) -> Tool {
+    Tool { program, package, purpose, service: Some(service) }
 }
 
 /// What a machine lacks.
@@ -157,7 +166,8 @@ mod tests {
             |purpose| Missing { tools: lacking(purpose, |_| false), ..Missing::default() }.packages();
         assert!(packages(Purpose::Build).is_empty());
         assert_eq!(packages(Purpose::Run), ["iproute2", "ethtool", "bind9-dnsutils"]);
-        assert_eq!(packages(Purpose::Test).len(), TOOLS.len());
+        assert_eq!(packages(Purpose::Bench).len(), packages(Purpose::Test).len() + 1);
+        assert_eq!(packages(Purpose::Bench).len(), TOOLS.len());
     }
 
     #[test]

@@ -1,0 +1,115 @@
+//! `dproxy-bench`: measures dproxy side by side with others, on one machine, in network namespaces.
+//!
+//! docs/benchmark.md says what is measured, and what the traps are.
+
+mod backend;
+mod chain;
+mod contestant;
+mod cores;
+mod load;
+mod measure;
+mod report;
+mod runner;
+mod sample;
+mod scenario;
+mod stage;
+mod witness;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, ValueEnum};
+use dproxy_lab::{Interrupt, default_binary};
+
+use crate::contestant::Contestant;
+use crate::cores::Precedence;
+use crate::report::{MachineDescription, Report};
+use crate::runner::Plan;
+use crate::scenario::{Part, SCENARIOS};
+
+/// Measures dproxy side by side with dnsdist: queries per second, and processor time per query, of the
+/// same queries, with the same backend, on the same processor, one after the other.
+#[derive(Parser)]
+#[command(name = "dproxy-bench", version)]
+struct Arguments {
+    /// Two minutes at most: fewer and shorter samples.
+    #[arg(long)]
+    quick: bool,
+    /// Only this part; may be given more than once.
+    #[arg(long, value_enum)]
+    only: Vec<Part>,
+    /// Only this contestant; may be given more than once.
+    #[arg(long, value_enum)]
+    contestant: Vec<Contestant>,
+    /// The dproxy program to measure [default: the one built together with this program].
+    #[arg(long, value_name = "FILE")]
+    dproxy: Option<PathBuf>,
+    /// Come before everything else on this machine, for when it is busy with other things.
+    #[arg(long)]
+    precedence: bool,
+    /// Samples of each contestant in each scenario [default: 5, with --quick 3].
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// What one sample takes [default: 5, with --quick 2].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: Option<u32>,
+    /// The beginning of the namespaces' names.
+    #[arg(long, default_value = "dproxy-bench")]
+    name: String,
+    /// Where to write samples, machine and bars as JSON.
+    #[arg(long, value_name = "FILE", default_value = "target/bench/latest.json")]
+    output: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("dproxy-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all bars are held.
+fn run(arguments: &Arguments) -> Result<bool> {
+    ensure!(dproxy_lab::is_root(), "needs root, to create network namespaces: run it with sudo");
+    let interrupt = Interrupt::catch()?;
+    let machine = MachineDescription::look();
+    cores::take_place()?;
+    let _precedence = arguments.precedence.then(Precedence::take).transpose()?;
+    let plan = plan(arguments)?;
+    let contestants = plan.contestants.iter().map(|contestant| contestant.describe(&plan.dproxy));
+    let contestants = contestants.collect::<Result<_>>()?;
+
+    let results = plan.run(&arguments.name, &interrupt)?;
+    let report = Report::new(machine, &plan, contestants, &results);
+    report.print();
+    report.write(&arguments.output)?;
+    println!("\nAll samples are in {}.", arguments.output.display());
+    Ok(report.all_held())
+}
+
+fn plan(arguments: &Arguments) -> Result<Plan> {
+    let (rounds, seconds) = if arguments.quick { (3, 2) } else { (5, 5) };
+    let seconds = arguments.seconds.unwrap_or(seconds);
+    let wanted = all_or(&arguments.only);
+    Ok(Plan {
+        rounds: arguments.rounds.unwrap_or(rounds),
+        warm_up: Duration::from_millis(500),
+        duration: Duration::from_secs(seconds.into()),
+        contestants: all_or(&arguments.contestant),
+        scenarios: SCENARIOS.into_iter().filter(|scenario| wanted.contains(&scenario.part())).collect(),
+        witness: wanted.contains(&Part::Witness),
+        precedence: arguments.precedence,
+        dproxy: arguments.dproxy.clone().map_or_else(default_binary, Ok)?,
+    })
+}
+
+/// What was chosen, or all there are.
+fn all_or<T: ValueEnum + Clone>(chosen: &[T]) -> Vec<T> {
+    if chosen.is_empty() { T::value_variants().to_vec() } else { chosen.to_vec() }
+}

@@ -1,0 +1,101 @@
+//! What is said about it all.
+
+mod bars;
+mod machine;
+mod summary;
+mod table;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::contestant::Description;
+use crate::cores;
+use crate::runner::{Measured, Plan, Results};
+use crate::witness::Witnessed;
+
+use bars::Bar;
+use machine::Machine;
+use summary::Summary;
+
+/// Everything, as the JSON file has it.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    machine: Machine,
+    processors: Processors,
+    plan: &'a Plan,
+    contestants: Vec<Description>,
+    scenarios: Vec<Scenario<'a>>,
+    witness: &'a [Witnessed],
+    bars: Vec<Bar>,
+}
+
+/// Who ran on which processor.
+#[derive(Debug, Serialize)]
+struct Processors {
+    balancer: usize,
+    generator_and_backend: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Scenario<'a> {
+    #[serde(flatten)]
+    measured: &'a Measured,
+    summaries: Vec<Summary>,
+}
+
+impl<'a> Report<'a> {
+    /// Looks at what was measured. `machine` was looked at before.
+    pub fn new(
+        machine: Machine,
+        plan: &'a Plan,
+        contestants: Vec<Description>,
+        results: &'a Results,
+    ) -> Self {
+        let scenario = |measured| Scenario { measured, summaries: Summary::of_all(measured) };
+        let processors = Processors { balancer: cores::BALANCER, generator_and_backend: cores::PEERS };
+        let Results { measured, witnessed } = results;
+        let scenarios = measured.iter().map(scenario).collect();
+        Self {
+            machine,
+            processors,
+            plan,
+            contestants,
+            scenarios,
+            witness: witnessed,
+            bars: bars::all(measured),
+        }
+    }
+
+    /// Prints tables and bars.
+    pub fn print(&self) {
+        println!("{}\n", self.machine);
+        for scenario in &self.scenarios {
+            println!("{}", table::of(&scenario.measured.scenario, &scenario.summaries));
+        }
+        if !self.witness.is_empty() {
+            println!("{}", table::of_witness(self.witness));
+        }
+        for bar in &self.bars {
+            println!("{bar}");
+        }
+    }
+
+    /// Writes the JSON file.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        let context = || format!("write {}", file.display());
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).with_context(context)?;
+        }
+        fs::write(file, serde_json::to_string_pretty(self)? + "\n").with_context(context)
+    }
+
+    /// Whether each bar that was measured is held.
+    pub fn all_held(&self) -> bool {
+        self.bars.iter().all(|bar| bar.held)
+    }
+}
+
+pub use machine::Machine as MachineDescription;

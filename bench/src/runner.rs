@@ -1,0 +1,147 @@
+//! Who is measured when: contestants take turns, so that what the machine does meanwhile hits all of them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use dproxy_lab::Interrupt;
+use serde::Serialize;
+
+use crate::backend::Backend;
+use crate::chain::Chain;
+use crate::contestant::Contestant;
+use crate::sample::Sample;
+use crate::scenario::{Scenario, Transport};
+use crate::stage::Stage;
+use crate::witness::{self, Witnessed};
+
+/// How much is measured.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// So many samples of each.
+    pub rounds: u32,
+    /// Load without measuring, before each sample.
+    pub warm_up: Duration,
+    /// What one sample takes.
+    pub duration: Duration,
+    /// Who.
+    pub contestants: Vec<Contestant>,
+    /// What.
+    pub scenarios: Vec<Scenario>,
+    /// Whether dnsperf is to have a look, too.
+    pub witness: bool,
+    /// Whether we come before everything else on this machine.
+    pub precedence: bool,
+    /// The dproxy to measure.
+    pub dproxy: PathBuf,
+}
+
+/// All that came out.
+#[derive(Debug)]
+pub struct Results {
+    /// By our own generator.
+    pub measured: Vec<Measured>,
+    /// By dnsperf.
+    pub witnessed: Vec<Witnessed>,
+}
+
+/// All samples of one scenario, in the order in which they were taken.
+#[derive(Debug, Serialize)]
+pub struct Measured {
+    /// What was measured.
+    pub scenario: Scenario,
+    /// What came out.
+    pub samples: Vec<Sample>,
+}
+
+impl Plan {
+    /// Measures everything, in namespaces whose names begin with `prefix`. Progress goes to stderr.
+    pub fn run(&self, prefix: &str, interrupt: &Interrupt) -> Result<Results> {
+        let chain = Chain::build(prefix)?;
+        let measure = |scenario: &Scenario| {
+            eprintln!("{}", scenario.title);
+            self.measure(&chain, *scenario, interrupt)
+        };
+        let measured = self.scenarios.iter().map(measure).collect::<Result<_>>()?;
+        let mut witnessed = Vec::new();
+        if self.witness {
+            for transport in [Transport::Udp, Transport::Tcp] {
+                for contestant in &self.contestants {
+                    let seen = witness::look(&chain, transport, *contestant, self, interrupt);
+                    witnessed.push(seen.with_context(|| format!("dnsperf: {}", contestant.title()))?);
+                }
+            }
+        }
+        Ok(Results { measured, witnessed })
+    }
+
+    fn measure(&self, chain: &Chain, scenario: Scenario, interrupt: &Interrupt) -> Result<Measured> {
+        let mut backend = Backend::start(chain, scenario.transport)?;
+        let mut stage = self.stage(chain, scenario.transport, &mut backend, interrupt);
+        let mut samples = Vec::new();
+        for (round, contestant) in turns(&self.contestants, self.rounds) {
+            let sample = self.sample(&mut stage, &scenario, (contestant, round));
+            let sample = sample.with_context(|| format!("{}: {}", scenario.name, contestant.title()))?;
+            let rate = sample.queries_per_second;
+            eprintln!("  {} of {}  {:<20} {rate:>9.0} queries/s", round + 1, self.rounds, contestant.title());
+            samples.push(sample);
+        }
+        Ok(Measured { scenario, samples })
+    }
+
+    /// Where contestants prove themselves over this transport.
+    pub fn stage<'a>(
+        &self,
+        chain: &'a Chain,
+        transport: Transport,
+        backend: &'a mut Backend,
+        interrupt: &'a Interrupt,
+    ) -> Stage<'a> {
+        Stage { chain, transport, backend, interrupt, warm_up: self.warm_up, duration: self.duration }
+    }
+
+    fn sample(
+        &self,
+        stage: &mut Stage<'_>,
+        scenario: &Scenario,
+        (contestant, round): (Contestant, u32),
+    ) -> Result<Sample> {
+        let running = contestant.start(stage.chain, &self.dproxy)?;
+        stage.prove(contestant, &running)?;
+        stage.measure(scenario, (contestant, round), &running)
+    }
+}
+
+/// A B, B A, A B and so on. No balancer is measured once: it is compared with nobody.
+fn turns(contestants: &[Contestant], rounds: u32) -> Vec<(u32, Contestant)> {
+    let mut turns = Vec::new();
+    for round in 0..rounds {
+        let mut order: Vec<Contestant> =
+            contestants.iter().copied().filter(|it| *it != Contestant::Direct || round == 0).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        turns.extend(order.into_iter().map(|contestant| (round, contestant)));
+    }
+    turns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contestant::Contestant::{Direct, Dnsdist, DproxySlowPath};
+
+    #[test]
+    fn contestants_take_turns_at_going_first() {
+        let expected = [
+            (0, Direct),
+            (0, Dnsdist),
+            (0, DproxySlowPath),
+            (1, DproxySlowPath),
+            (1, Dnsdist),
+            (2, Dnsdist),
+            (2, DproxySlowPath),
+        ];
+        assert_eq!(turns(&[Direct, Dnsdist, DproxySlowPath], 3), expected);
+    }
+}
