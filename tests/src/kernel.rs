@@ -1,7 +1,9 @@
 //! The loaded program, run by `BPF_PROG_TEST_RUN`: no packet is sent anywhere.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 
 use dproxy_common::{
     abi::{BackendLive, NextHop, Subject},
@@ -40,7 +42,7 @@ fn skip(test: &str, reason: &str) {
     let line = format!("skipped: {test} : {reason}\n");
     print!("{line}");
     let log = std::env::var_os("DPROXY_SKIP_LOG");
-    let log = log.and_then(|path| std::fs::OpenOptions::new().append(true).create(true).open(path).ok());
+    let log = log.and_then(|path| fs::OpenOptions::new().append(true).create(true).open(path).ok());
     if let Some(mut log) = log {
         log.write_all(line.as_bytes()).expect("the log of skipped tests can be written");
     }
@@ -56,14 +58,19 @@ pub struct InKernel {
 impl InKernel {
     /// Loads the program with the tables of a world.
     pub fn new(world: &World) -> Self {
+        let folder = PathBuf::from(format!("/sys/fs/bpf/dproxy-test-{}", std::process::id()));
         let options = KernelOptions {
             capacity: world.capacity,
             nat_ports: world.config.fast_path.nat_ports,
             interfaces: Vec::new(),
             mode: XdpMode::Generic,
-            bpffs: format!("/sys/fs/bpf/dproxy-test-{}", std::process::id()).into(),
+            bpffs: folder.clone(),
         };
         let mut kernel = Kernel::load(&options).unwrap_or_else(|error| panic!("{error}"));
+        // Without interfaces, nothing is ever pinned there. (If another test is faster, it is gone already.)
+        for empty in [folder.join("links"), folder] {
+            let _ = fs::remove_dir(empty);
+        }
         kernel.publish(&world.snapshot).unwrap_or_else(|error| panic!("{error}"));
         let mut this = Self { kernel, hops: 0 };
         for (&id, hop) in &world.hops {
