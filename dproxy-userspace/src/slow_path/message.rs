@@ -7,6 +7,8 @@ use dproxy_common::{
     wire::{Be16, DnsHeader, Opt, Wire, flags, rcode},
 };
 
+use super::Reason;
+
 /// Octets of a DNS header (RFC 1035 §4.1.1).
 pub(super) const HEADER: usize = 12;
 /// The opcode of NOTIFY (RFC 1996 §3.1).
@@ -127,10 +129,10 @@ pub(super) fn same_question(asked: &[u8], replied: &[u8]) -> bool {
 
 /// Is `reply` a response to `query`, whose question section has `question_length` octets? The ID is not
 /// compared.
-pub(super) fn is_reply_to(query: &[u8], question_length: usize, reply: &[u8]) -> Result<(), NoReply> {
-    let (Some(asked), Some(dns)) = (header(query), header(reply)) else { return Err(NoReply::NotDns) };
+pub(super) fn is_reply_to(query: &[u8], question_length: usize, reply: &[u8]) -> Result<(), Reason> {
+    let (Some(asked), Some(dns)) = (header(query), header(reply)) else { return Err(Reason::ReplyNotDns) };
     if !dns.is_response() || dns.opcode() != asked.opcode() {
-        return Err(NoReply::NotDns);
+        return Err(Reason::ReplyNotDns);
     }
     // A server that cannot read a message, or does not want to, may leave the question out; to an UPDATE, it may
     // do so in any case (RFC 2136 §3.8).
@@ -142,15 +144,6 @@ pub(super) fn is_reply_to(query: &[u8], question_length: usize, reply: &[u8]) ->
     let (asked, replied) = (query.get(HEADER..end), reply.get(HEADER..end));
     match (asked, replied) {
         (Some(asked), Some(replied)) if same_question(asked, replied) => Ok(()),
-        _ => Err(NoReply::WrongQuestion),
+        _ => Err(Reason::ReplyWrongQuestion),
     }
-}
-
-/// Why a message is not the reply to a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoReply {
-    /// Not a response, or to another opcode.
-    NotDns,
-    /// To another question.
-    WrongQuestion,
 }

@@ -11,6 +11,8 @@
 mod bell;
 mod counters;
 mod decide;
+mod flights;
+mod ids;
 mod limits;
 mod message;
 mod proxy_protocol;

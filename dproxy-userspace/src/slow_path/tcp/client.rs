@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::buffers::{Alarm, Output};
-use super::flights::Ticket;
 use super::pool::Pool;
 use super::transfer;
 use crate::slow_path::Reason;
+use crate::slow_path::flights::Ticket;
 
 /// Queries in flight at which no more are read. Reading goes on at half of it, as with all of these.
 const MOST_IN_FLIGHT: usize = 256;

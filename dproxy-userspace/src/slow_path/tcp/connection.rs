@@ -1,9 +1,8 @@
 //! A connection to a backend.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::future::poll_fn;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,11 +14,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::buffers::{Alarm, Input, Output, split};
-use super::flights::Ticket;
 use super::pool::Pool;
 use super::{Failure, TURNS, Tcp};
 use crate::slow_path::Reason;
 use crate::slow_path::counters::{add, take_one};
+use crate::slow_path::flights::Ticket;
+use crate::slow_path::ids::{ById, Waiting};
 use crate::slow_path::random::Random;
 
 /// How long a connection may be idle: less than servers allow, or they close it just when it is needed.
@@ -30,32 +30,13 @@ pub(super) const MOST_IN_FLIGHT: usize = 1 << 14;
 /// Octets of queries not sent yet at which a connection gets no more.
 const MOST_UNSENT: usize = 1 << 20;
 
-/// IDs are random: they are their own hash.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        octets.iter().for_each(|octet| self.0 = self.0 << 8 | u64::from(*octet));
-    }
-
-    fn write_u16(&mut self, id: u16) {
-        // The table looks at the highest and at the lowest bits.
-        self.0 = u64::from(id).wrapping_mul(0x0001_0001_0001_0001);
-    }
-}
-
 /// What is known about a connection to whoever has queries for it.
 pub(super) struct Connection {
     output: RefCell<Output>,
     /// Queries in flight by ID.
-    waiting: RefCell<HashMap<u16, Ticket, BuildHasherDefault<IdHasher>>>,
+    waiting: RefCell<Waiting>,
     /// IDs of queries whose clients have gone, and to which there was no reply so far.
-    forgotten: RefCell<HashSet<u16, BuildHasherDefault<IdHasher>>>,
+    forgotten: RefCell<HashSet<u16, ById>>,
     alarm: Alarm,
     /// Is it closed as soon as nothing is in flight?
     is_brief: bool,
@@ -103,12 +84,7 @@ impl Connection {
 
     /// Sends a query; returns the ID it was given.
     pub(super) fn send(&self, ticket: Ticket, query: &[u8], random: &mut Random, now: Instant) -> u16 {
-        let mut waiting = self.waiting.borrow_mut();
-        let mut id = random.next_u16();
-        while waiting.contains_key(&id) {
-            id = random.next_u16();
-        }
-        waiting.insert(id, ticket);
+        let id = self.waiting.borrow_mut().take_id(ticket, random);
         self.forgotten.borrow_mut().remove(&id);
         self.last_used.set(now);
         let mut output = self.output.borrow_mut();
@@ -122,12 +98,12 @@ impl Connection {
 
     /// Which query has this ID?
     pub(super) fn waiting(&self, id: u16) -> Option<Ticket> {
-        self.waiting.borrow().get(&id).copied()
+        self.waiting.borrow().get(id)
     }
 
     /// Has a query replied to, or given up.
     pub(super) fn release(&self, id: u16) {
-        self.waiting.borrow_mut().remove(&id);
+        self.waiting.borrow_mut().release(id);
         if (self.is_silent.get() || self.is_brief) && self.in_flight() == 0 {
             self.close();
         }
@@ -206,7 +182,7 @@ impl Tcp {
         self.forget_if_empty(&pool);
         let waiting = connection.waiting.take();
         let now = Instant::now();
-        waiting.into_values().for_each(|ticket| self.fail(ticket, failure, now));
+        waiting.into_tickets().for_each(|ticket| self.fail(ticket, failure, now));
     }
 
     async fn connect(&self, pool: &Pool) -> io::Result<TcpStream> {

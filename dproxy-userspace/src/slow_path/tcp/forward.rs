@@ -7,13 +7,14 @@ use tokio::task::spawn_local;
 
 use super::client::{Client, End};
 use super::connection::Connection;
-use super::flights::Ticket;
+use super::flight::Flight;
 use super::pool::{Choice, Pool};
 use super::transfer::Transfer;
 use super::{Failure, Tcp};
 use crate::slow_path::counters::{add, take_one};
 use crate::slow_path::decide::Response;
-use crate::slow_path::message::{self, NoReply};
+use crate::slow_path::flights::Ticket;
+use crate::slow_path::message;
 use crate::slow_path::{Asked, Decision, Forward, Reason, View, proxy_protocol};
 
 impl Tcp {
@@ -73,10 +74,10 @@ impl Tcp {
     }
 
     fn forward(self: &Rc<Self>, client: &Rc<Client>, query: &[u8], forward: Forward, now: Instant) {
-        let ticket = loop {
+        loop {
             let mut flights = self.flights.borrow_mut();
-            if let Some(ticket) = flights.open(query, client, forward, now) {
-                break ticket;
+            if flights.has_room(query.len()) {
+                break;
             }
             // Who has waited longest is the least likely to get a reply.
             let Some(oldest) = flights.oldest() else {
@@ -85,6 +86,11 @@ impl Tcp {
             };
             drop(flights);
             self.give_up(oldest, Reason::ServfailOverload, now);
+        }
+        let ticket = {
+            let flights = &mut *self.flights.borrow_mut();
+            let flight = Flight::new(flights.memory(), query, client, forward, now);
+            flights.open(query.len(), now, |_| flight)
         };
         client.begin_query(ticket, query.len());
         self.worker.counters.count_query(Reason::TcpForwarded, &forward.subject);
@@ -95,7 +101,7 @@ impl Tcp {
     /// Sends a query to the backend chosen for it; over a `fresh` connection, if others may be broken.
     fn send(self: &Rc<Self>, ticket: Ticket, fresh: bool, now: Instant) {
         let mut flights = self.flights.borrow_mut();
-        let Some(flight) = flights.get(ticket) else { return };
+        let Some(flight) = flights.get_mut(ticket) else { return };
         let is_update = is_update(&flight.query);
         let pool = self.pool(&flight.client, &flight.forward, is_update);
         let connection = match pool.choose(fresh || is_update) {
@@ -155,8 +161,8 @@ impl Tcp {
             });
         };
         let mut flights = self.flights.borrow_mut();
-        let flight = flights.get(ticket).ok_or(Reason::Internal)?;
-        check(&flight.query, &flight.forward, reply)?;
+        let flight = flights.get_mut(ticket).ok_or(Reason::Internal)?;
+        message::is_reply_to(&flight.query, flight.forward.question_length, reply)?;
         connection.replied(id, now);
         if !flight.client.has_room(reply.len()) {
             drop(flights);
@@ -175,7 +181,7 @@ impl Tcp {
     /// Finds another way for a query; else it is answered SERVFAIL.
     pub(super) fn fail(self: &Rc<Self>, ticket: Ticket, failure: Failure, now: Instant) {
         let mut flights = self.flights.borrow_mut();
-        let Some(flight) = flights.get(ticket) else { return };
+        let Some(flight) = flights.get_mut(ticket) else { return };
         // A server closes connections that it finds idle, or that have asked enough: as long as it replies,
         // that does not count.
         if failure == Failure::Broken
@@ -216,7 +222,7 @@ impl Tcp {
     /// Answers SERVFAIL.
     pub(super) fn give_up(&self, ticket: Ticket, reason: Reason, now: Instant) {
         let mut flights = self.flights.borrow_mut();
-        let Some(flight) = flights.get(ticket) else { return };
+        let Some(flight) = flights.get_mut(ticket) else { return };
         if let Some((connection, id)) = flight.sent.take() {
             connection.release(id);
         }
@@ -240,7 +246,7 @@ impl Tcp {
     /// Forgets the queries of a client that has gone.
     pub(super) fn forget(&self, client: &Client) {
         for ticket in client.take_queries() {
-            let sent = self.flights.borrow_mut().get(ticket).and_then(|flight| flight.sent.take());
+            let sent = self.flights.borrow_mut().get_mut(ticket).and_then(|flight| flight.sent.take());
             if let Some((connection, id)) = sent {
                 connection.forget(id);
             }
@@ -266,7 +272,7 @@ impl Tcp {
 
     /// The connection that a query waits on may be dead.
     fn doubt(&self, ticket: Ticket) {
-        if let Some(flight) = self.flights.borrow_mut().get(ticket)
+        if let Some(flight) = self.flights.borrow_mut().get_mut(ticket)
             && let Some((connection, _)) = &flight.sent
         {
             connection.doubt(flight.sent_at);
@@ -277,14 +283,6 @@ impl Tcp {
 /// Is it an UPDATE? What a backend that broke off has made of it, nobody knows.
 fn is_update(query: &[u8]) -> bool {
     message::header(query).is_some_and(|dns| dns.opcode() == message::UPDATE)
-}
-
-/// Is it a reply to that query? If not, why not.
-pub(super) fn check(query: &[u8], forward: &Forward, reply: &[u8]) -> Result<(), Reason> {
-    message::is_reply_to(query, forward.question_length, reply).map_err(|no| match no {
-        NoReply::NotDns => Reason::ReplyNotDns,
-        NoReply::WrongQuestion => Reason::ReplyWrongQuestion,
-    })
 }
 
 /// What comes first on a connection to a backend that expects the PROXY protocol.

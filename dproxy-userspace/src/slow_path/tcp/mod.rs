@@ -8,7 +8,7 @@
 mod buffers;
 mod client;
 mod connection;
-mod flights;
+mod flight;
 mod forward;
 mod pool;
 mod session;
@@ -31,11 +31,12 @@ use tokio::task::spawn_local;
 use tokio::time::sleep;
 
 use self::client::Client;
-use self::flights::Flights;
+use self::flight::Flight;
 use self::pool::Pool;
 use self::session::{Clients, Session};
 use self::transfer::Transfers;
 use super::Reason;
+use super::flights::Flights;
 use super::limits::Full;
 use super::random::Random;
 use super::sockets::tcp_listener;
@@ -59,7 +60,7 @@ pub(super) struct Tcp {
     worker: Rc<Worker>,
     /// What is read goes here first, so that idle connections need no memory for it.
     scratch: RefCell<Box<[u8]>>,
-    flights: RefCell<Flights>,
+    flights: RefCell<Flights<Flight>>,
     random: RefCell<Random>,
     /// By the backend's address, and whether they are for updates.
     pools: RefCell<HashMap<(SocketAddr, bool), Rc<Pool>>>,

@@ -19,7 +19,7 @@ use super::Tcp;
 use super::buffers::{Input, Output, split};
 use super::client::{Client, End};
 use super::connection::connect;
-use super::forward::{check, header};
+use super::forward::header;
 use super::transfer_end::{Progress, TransferEnd};
 use crate::slow_path::counters::{add, take_one};
 use crate::slow_path::decide::Response;
@@ -251,7 +251,7 @@ impl Relay<'_> {
             // Later messages need not repeat the question (RFC 5936 §2.2.1).
             tcp.worker.count(Reason::TransferReplied);
         } else {
-            check(query, forward, reply)?;
+            message::is_reply_to(query, forward.question_length, reply)?;
             tcp.worker.counters.count_reply(Reason::TransferReplied, &forward.subject, response_code);
         }
         let progress = self.end.see(reply).ok_or(Reason::ReplyNotDns)?;

@@ -6,7 +6,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
-use super::flights::Ticket;
+use crate::slow_path::flights::Ticket;
+use crate::slow_path::ids::Waiting;
 use crate::slow_path::random::Random;
 use crate::slow_path::sockets;
 
@@ -33,7 +33,7 @@ pub(super) struct BackendSocket {
     socket: OwnedFd,
     pub(super) backend: SocketAddr,
     /// Queries sent by it that wait, by ID.
-    waiting: RefCell<HashMap<u16, Ticket, BuildHasherDefault<IdHasher>>>,
+    waiting: RefCell<Waiting>,
     opened: Instant,
     queries: Cell<u32>,
     /// Datagrams that were no replies to anything asked by it.
@@ -57,26 +57,18 @@ impl BackendSocket {
 
     /// An ID for a query: any that no other query on this socket has.
     pub(super) fn take_id(&self, ticket: Ticket, random: &mut Random) -> u16 {
-        let mut waiting = self.waiting.borrow_mut();
-        loop {
-            // At most a thousand of 65,536 are taken.
-            let id = random.next_u16();
-            if let std::collections::hash_map::Entry::Vacant(free) = waiting.entry(id) {
-                free.insert(ticket);
-                self.queries.set(self.queries.get() + 1);
-                return id;
-            }
-        }
+        self.queries.set(self.queries.get() + 1);
+        self.waiting.borrow_mut().take_id(ticket, random)
     }
 
     /// Whose ID this is.
     pub(super) fn waiting(&self, id: u16) -> Option<Ticket> {
-        self.waiting.borrow().get(&id).copied()
+        self.waiting.borrow().get(id)
     }
 
     /// Gives an ID back.
     pub(super) fn release(&self, id: u16) {
-        self.waiting.borrow_mut().remove(&id);
+        self.waiting.borrow_mut().release(id);
     }
 
     /// Notes a wrong reply.
@@ -92,7 +84,7 @@ impl BackendSocket {
 
     /// Is it of no use any more?
     fn is_over(&self) -> bool {
-        self.is_retired.get() && self.waiting.borrow().is_empty()
+        self.is_retired.get() && self.waiting.borrow().len() == 0
     }
 }
 
@@ -172,26 +164,5 @@ impl Backends {
     /// Is there none?
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
-    }
-}
-
-/// IDs are random already.
-#[derive(Default)]
-pub(super) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        for octet in octets {
-            self.0 = self.0 << 8 | u64::from(*octet);
-        }
-    }
-
-    fn write_u16(&mut self, id: u16) {
-        // The table looks at the highest bits as well.
-        self.0 = u64::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }

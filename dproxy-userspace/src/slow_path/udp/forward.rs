@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::backend::BackendSocket;
-use super::flights::{Attempt, Departure, Flight, Ticket};
+use super::flight::{Attempt, Flight};
 use super::{Arrived, Octets, Outbound, State, Udp};
 use crate::slow_path::decide::Response;
+use crate::slow_path::flights::Ticket;
 use crate::slow_path::{Forward, Reason, counters, message, proxy_protocol};
 
 impl Udp {
@@ -23,26 +24,27 @@ impl Udp {
     /// Notes that a query of the batch is to be sent to a backend.
     pub(super) fn forward(&self, state: &mut State, arrived: Arrived, forward: Forward, now: Instant) {
         let length = state.received.octets(arrived.index).len();
-        let (ticket, mut query) = loop {
-            if let Some(reserved) = state.flights.reserve(length) {
-                break reserved;
-            }
+        while !state.flights.has_room(length) {
             // One that is answered at all has its answer within milliseconds.
             let Some(oldest) = state.flights.oldest() else {
                 return self.answer(state, arrived, &Response::servfail(Reason::ServfailOverload, &forward));
             };
             self.give_up(state, oldest, Reason::ServfailOverload);
-        };
+        }
         let Ok(socket) = state.backends.socket(&self.epoll, forward.address, now) else {
             // No route there, or no descriptor left.
             return self.answer(state, arrived, &Response::servfail(Reason::ServfailUnreachable, &forward));
         };
-        query.clear();
+        let mut query = state.flights.memory();
         query.extend_from_slice(state.received.octets(arrived.index));
         let id = message::id(&query).unwrap_or_default();
-        let attempt = Attempt::new(socket, ticket, &forward, &mut state.random);
-        message::set_id(&mut query, attempt.id);
-        state.flights.open(ticket, now, Departure { query, id, arrived, forward, attempt });
+        let Arrived { listener, client, .. } = arrived;
+        let State { flights, random, .. } = state;
+        let ticket = flights.open(length, now, |ticket| {
+            let attempt = Attempt::new(socket, ticket, &forward, random);
+            message::set_id(&mut query, attempt.id);
+            Flight { query, id, client, listener, forward, attempt, earlier: None }
+        });
         state.outgoing.push(ticket);
         self.worker.counters.count_query(Reason::UdpForwarded, &forward.subject);
         counters::add(&self.worker.counters.queries_in_flight, 1);
@@ -56,7 +58,7 @@ impl Udp {
         let is_last = |flight: &Flight| {
             std::ptr::eq(&raw const *flight.attempt.socket, socket) && flight.attempt.id == id
         };
-        if state.flights.peek(ticket).is_some_and(is_last) {
+        if state.flights.get(ticket).is_some_and(is_last) {
             self.send_elsewhere(state, ticket);
         }
     }
@@ -64,7 +66,7 @@ impl Udp {
     /// Sends a query to another backend, or answers SERVFAIL.
     pub(super) fn send_elsewhere(&self, state: &mut State, ticket: Ticket) {
         let Some(view) = self.worker.view() else { return };
-        let Some(flight) = state.flights.peek(ticket) else { return };
+        let Some(flight) = state.flights.get(ticket) else { return };
         let other = self.worker.decider.borrow().another(&view, &flight.forward);
         if !other.is_some_and(|other| self.retry(state, ticket, other, Reason::RetriedUnreachable)) {
             self.give_up(state, ticket, Reason::ServfailBroken);
@@ -74,7 +76,7 @@ impl Udp {
     /// Sends a query that has waited long enough again: to another backend, or to the same if there is none.
     pub(super) fn send_again(&self, state: &mut State, ticket: Ticket) {
         let Some(view) = self.worker.view() else { return };
-        let Some(flight) = state.flights.peek(ticket).filter(|flight| flight.forward.is_for_any) else {
+        let Some(flight) = state.flights.get(ticket).filter(|flight| flight.forward.is_for_any) else {
             return;
         };
         let forward = self.worker.decider.borrow().another(&view, &flight.forward).unwrap_or(flight.forward);
@@ -83,7 +85,7 @@ impl Udp {
 
     /// Notes that a query is to be sent a second time. False: it has been, or cannot be.
     fn retry(&self, state: &mut State, ticket: Ticket, forward: Forward, why: Reason) -> bool {
-        let Some(flight) = state.flights.get(ticket).filter(|flight| !flight.is_retried()) else {
+        let Some(flight) = state.flights.get_mut(ticket).filter(|flight| !flight.is_retried()) else {
             return false;
         };
         let Ok(socket) = state.backends.socket(&self.epoll, forward.address, Instant::now()) else {

@@ -8,7 +8,7 @@
 mod backend;
 mod batch;
 mod errors;
-mod flights;
+mod flight;
 mod forward;
 mod reply;
 mod send;
@@ -30,8 +30,9 @@ use tracing::error;
 
 use self::backend::{BackendSocket, Backends};
 use self::batch::{Received, Sender};
-use self::flights::{Due, Flights, Ticket};
+use self::flight::Flight;
 use super::bell::Bell;
+use super::flights::{Flights, Ticket};
 use super::random::Random;
 use super::worker::Worker;
 use super::{Asked, Decision, Reason};
@@ -65,7 +66,7 @@ struct State {
     received: Received,
     sender: Sender,
     random: Random,
-    flights: Flights,
+    flights: Flights<Flight>,
     backends: Backends,
     /// Queries to send, and by which socket.
     outgoing: Vec<Ticket>,
@@ -119,7 +120,7 @@ impl Udp {
             let _ = self.epoll.delete(&listener.socket);
         }
         let end = Instant::now() + FINISH;
-        while state.flights.count() > 0 && Instant::now() < end {
+        while !state.flights.is_empty() && Instant::now() < end {
             self.turn(&mut state);
         }
     }
@@ -220,11 +221,11 @@ impl Udp {
             return;
         }
         state.next_look = now + GRAIN;
-        while let Some(due) = state.flights.take_due(now) {
-            match due {
-                Due::Retry(ticket) => self.send_again(state, ticket),
-                Due::GiveUp(ticket) => self.give_up(state, ticket, Reason::ServfailTimeout),
-            }
+        while let Some(ticket) = state.flights.take_slow(now) {
+            self.send_again(state, ticket);
+        }
+        while let Some(ticket) = state.flights.take_late(now) {
+            self.give_up(state, ticket, Reason::ServfailTimeout);
         }
         self.flush(state);
         if now >= state.next_tidy {

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use dproxy_common::abi::Subject;
 
 use super::backend::BackendSocket;
-use super::flights::Ticket;
 use super::{Octets, Outbound, State, Udp};
 use crate::slow_path::Reason;
 use crate::slow_path::counters::take_one;
 use crate::slow_path::decide::Response;
-use crate::slow_path::message::{self, NoReply};
+use crate::slow_path::flights::Ticket;
+use crate::slow_path::message;
 
 impl Udp {
     /// Notes that a reply of the batch is to be sent to its client.
@@ -28,12 +28,7 @@ impl Udp {
         let id = message::id(reply).ok_or(Reason::ReplyNotDns)?;
         let ticket = socket.waiting(id).ok_or(Reason::ReplyUnknown)?;
         let flight = state.flights.get(ticket).ok_or(Reason::Internal)?;
-        message::is_reply_to(&flight.query, flight.forward.question_length, reply).map_err(
-            |no| match no {
-                NoReply::NotDns => Reason::ReplyNotDns,
-                NoReply::WrongQuestion => Reason::ReplyWrongQuestion,
-            },
-        )?;
+        message::is_reply_to(&flight.query, flight.forward.question_length, reply)?;
         message::set_id(reply, flight.id);
         let (listener, client) = (flight.listener, flight.client);
         let subject = Subject { backend: flight.backend_of(socket), ..flight.forward.subject };
@@ -45,14 +40,15 @@ impl Udp {
 
     pub(super) fn close(&self, state: &mut State, ticket: Ticket) {
         if let Some(flight) = state.flights.close(ticket) {
-            state.flights.recycle(ticket, flight);
+            flight.release_ids();
+            state.flights.recycle(flight.query);
             take_one(&self.worker.counters.queries_in_flight);
         }
     }
 
     /// Answers SERVFAIL.
     pub(super) fn give_up(&self, state: &mut State, ticket: Ticket, why: Reason) {
-        let Some(flight) = state.flights.get(ticket) else { return };
+        let Some(flight) = state.flights.get_mut(ticket) else { return };
         message::set_id(&mut flight.query, flight.id);
         let response = Response::servfail(why, &flight.forward);
         let (listener, client, begin) = (flight.listener, flight.client, state.made.len());

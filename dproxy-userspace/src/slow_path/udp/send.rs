@@ -49,7 +49,7 @@ impl Udp {
             false
         });
         let datagrams = batch.iter().zip(prefixes).filter_map(|(ticket, prefix)| {
-            let message = flights.peek(*ticket)?.query.as_slice();
+            let message = flights.get(*ticket)?.query.as_slice();
             Some(Datagram { prefix: &made[prefix], message, to: None })
         });
         let mut undeliverable = Vec::new();
