@@ -26,7 +26,7 @@ fn runner(cases: u32) -> TestRunner {
 fn expected(world: &World, frame: &[u8]) -> Option<String> {
     let name = oracle::question(frame)?;
     Some(match oracle::target(&world.config, &name) {
-        Some(Target::Pool(pool)) => pool.clone(),
+        Some(Target::Pool(pool)) => pool.to_string(),
         Some(Target::Answer(answer)) => format!("answered-{answer}"),
         None => "no-route".to_owned(),
     })

@@ -116,7 +116,7 @@ async fn add_pool(State(engine): Engine, Body(new): Body<NewPool>) -> Created<Ed
     let policy = parse_policy(policy.as_deref(), hash.as_deref())?;
     let primary = primary.map(|text| parse_socket_address("primary", &text)).transpose()?;
     let backends = backends.into_iter().map(parse_backend).collect::<Result<_, _>>()?;
-    let pool = config::Pool { policy, primary, proxy_protocol, backends };
+    let pool = config::Pool { policy, primary, proxy_protocol, switch: None, backends };
     created(engine.edit(Edit::AddPool { name, pool }).await?)
 }
 
@@ -210,7 +210,7 @@ fn parse_client(text: &str) -> Result<SocketAddr, ApiError> {
 
 fn parse_target(pool: Option<String>, answer: Option<String>) -> Result<Target, ApiError> {
     match (pool, answer) {
-        (Some(pool), None) => Ok(Target::Pool(pool)),
+        (Some(pool), None) => Ok(Target::Pool(pool.into())),
         (None, Some(answer)) => {
             let answer = answer.parse().map_err(|refusal: Refusal| ApiError::refused("answer", refusal))?;
             Ok(Target::Answer(answer))
@@ -234,7 +234,7 @@ fn parse_policy(policy: Option<&str>, hash: Option<&str>) -> Result<Policy, ApiE
 
 fn parse_backend(NewBackend { address, weight }: NewBackend) -> Result<WeightedBackend, ApiError> {
     let address = parse_socket_address("address", &address)?;
-    Ok(WeightedBackend { address, weight: weight.unwrap_or(WeightedBackend::DEFAULT_WEIGHT) })
+    Ok(WeightedBackend::new(address, weight.unwrap_or(WeightedBackend::DEFAULT_WEIGHT)))
 }
 
 /// Parameters in the path.

@@ -44,7 +44,7 @@ async fn route(client: &Client, verb: Route) -> Result<(), Failure> {
         }
         Route::Add { pattern, target, replace, format } => {
             let (pool, answer) = match Target::from_word(&target) {
-                Target::Pool(pool) => (Some(pool), None),
+                Target::Pool(pool) => (Some(pool.to_string()), None),
                 Target::Answer(answer) => (None, Some(answer.to_string())),
             };
             let edited = if replace {

@@ -4,6 +4,7 @@
 //! [`check`]. How the file is written stays in here.
 
 mod address;
+mod change;
 mod duration;
 mod file;
 mod model;
@@ -20,9 +21,10 @@ mod words;
 mod tests;
 
 pub use address::{DNS_PORT, parse_address};
+pub use change::{Change, Settings};
 pub use duration::{duration_text, parse_duration};
 pub use file::{ConfigError, FileProblem, Position};
-pub use model::{Config, Control, FastPath, Listen, Pool, SlowPath, Target, WeightedBackend};
+pub use model::{Config, Control, FastPath, Listen, Pool, SlowPath, Switch, Target, WeightedBackend};
 pub use name::{MAX_LABEL, MAX_LABELS, MAX_NAME, Name, NameError, NameFault};
 pub use pattern::{Pattern, PatternKind};
 pub use policy::Policy;

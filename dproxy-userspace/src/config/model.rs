@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -151,8 +152,21 @@ pub struct Pool {
     /// Do the backends expect the PROXY protocol, version 2, in front of queries? They then come by the
     /// slow path, all of them.
     pub proxy_protocol: bool,
+    /// The pool that some clients' queries go to instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub switch: Option<Switch>,
     /// In the order of the file; no address occurs twice.
     pub backends: Vec<WeightedBackend>,
+}
+
+/// A pool's clients on their way to another pool. Whom it concerns follows from a client's address alone, and
+/// who is among a share is among every larger one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Switch {
+    /// The other pool. It must not be on a switch itself.
+    pub to: Arc<str>,
+    /// The share of the clients whose queries go there, in percent: 1 to 100.
+    pub percent: u8,
 }
 
 /// A backend as a member of a pool.
@@ -162,6 +176,14 @@ pub struct WeightedBackend {
     pub address: SocketAddr,
     /// Its share of the pool's queries, relative to the others': 0 (none) to 1000.
     pub weight: u16,
+    /// Does it get no queries for now, as with weight 0, though it keeps its weight for later?
+    #[serde(skip_serializing_if = "is_false")]
+    pub drained: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl WeightedBackend {
@@ -169,13 +191,23 @@ impl WeightedBackend {
     pub const MAX_WEIGHT: u16 = 1000;
     /// The weight of a backend for which none is given.
     pub const DEFAULT_WEIGHT: u16 = 1;
+
+    /// One that is not drained.
+    pub const fn new(address: SocketAddr, weight: u16) -> Self {
+        Self { address, weight, drained: false }
+    }
+
+    /// The weight that counts: none while it is drained.
+    pub const fn share(&self) -> u16 {
+        if self.drained { 0 } else { self.weight }
+    }
 }
 
 /// Where a route leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// To the pool of this name.
-    Pool(String),
+    /// To the pool of this name, which all routes to it share.
+    Pool(Arc<str>),
     /// To a response that dproxy makes itself.
     Answer(Answer),
 }
@@ -186,7 +218,7 @@ impl Target {
     pub fn from_word(word: &str) -> Self {
         match word.parse() {
             Ok(answer) => Self::Answer(answer),
-            Err(_) => Self::Pool(word.to_owned()),
+            Err(_) => Self::Pool(word.into()),
         }
     }
 }

@@ -143,7 +143,7 @@ fn members(pool: &Pool, ids: &mut Ids, names: &mut SnapshotNames) -> Result<Vec<
         .map(|backend| {
             let id = ids.backend(&backend.address).ok_or(CompileError::IdsTaken("backend"))?;
             names.backends.insert(id, backend.address);
-            Ok(Member { id, address: backend.address, weight: backend.weight })
+            Ok(Member { id, address: backend.address, weight: backend.share() })
         })
         .collect()
 }
@@ -181,7 +181,7 @@ fn name_routes<'a>(
         let target = match target {
             // `check` has made sure that the pool exists.
             Target::Pool(name) => {
-                pool_index.get(name.as_str()).map_or(abi::Target::NONE, |&index| abi::Target::pool(index))
+                pool_index.get(&**name).map_or(abi::Target::NONE, |&index| abi::Target::pool(index))
             }
             Target::Answer(answer) => abi::Target::answer(kernel_answer(*answer)),
         };

@@ -126,7 +126,7 @@ fn position(pool: &Pool, name: &str, address: SocketAddr) -> Result<usize, EditE
 
 fn remove_pool(config: &mut Config, name: &str) -> Result<(), EditError> {
     pool(config, name)?;
-    let leads_here = |target: &Target| matches!(target, Target::Pool(pool) if pool == name);
+    let leads_here = |target: &Target| matches!(target, Target::Pool(pool) if **pool == *name);
     let users = config.routes.iter().filter(|(_, target)| leads_here(target));
     let routes: Vec<Pattern> = users.map(|(pattern, _)| pattern.clone()).collect();
     if !routes.is_empty() {

@@ -116,7 +116,7 @@ impl Engine {
     }
 
     fn pool_view(&self, name: &str, pool: &Pool) -> api::Pool {
-        let leads_here = |target: &&Target| matches!(target, Target::Pool(pool) if pool == name);
+        let leads_here = |target: &&Target| matches!(target, Target::Pool(pool) if **pool == *name);
         api::Pool {
             name: name.to_owned(),
             policy: pool.policy.to_string(),
@@ -129,7 +129,7 @@ impl Engine {
     }
 
     fn backend_view(&self, pool: &Pool, backend: &WeightedBackend) -> api::Backend {
-        let WeightedBackend { address, weight } = *backend;
+        let WeightedBackend { address, weight, drained: _ } = *backend;
         let Way { path, why, next_hop } = self.way(pool, address);
         let next_hop = next_hop.map(|hop| self.next_hop_view(&hop));
         api::Backend { address, weight, reachable: path != api::Path::None, path, why, next_hop }
@@ -178,7 +178,7 @@ impl Engine {
 /// A route, as the API shows it.
 pub(super) fn route_view(pattern: &Pattern, target: &Target) -> api::Route {
     let target = match target {
-        Target::Pool(name) => api::Target::Pool(name.clone()),
+        Target::Pool(name) => api::Target::Pool(name.to_string()),
         Target::Answer(answer) => api::Target::Answer(answer.to_string()),
     };
     api::Route { pattern: pattern.to_string(), target }

@@ -125,7 +125,7 @@ impl Conversion {
             Destination::Servfail => (route.clone(), Target::Answer(Answer::Servfail)),
             Destination::Backend(address) => {
                 let pool = self.pool(address, name, origin);
-                (About::Pool(pool.clone()), Target::Pool(pool))
+                (About::Pool(pool.clone()), Target::Pool(pool.into()))
             }
         };
         self.notes.extend(text.map(|text| Note::new(about, origin, text)));
@@ -138,7 +138,7 @@ impl Conversion {
             return pool.clone();
         }
         let pool = pool_name(route, |name| self.config.pools.contains_key(name));
-        let backends = vec![WeightedBackend { address, weight: WeightedBackend::DEFAULT_WEIGHT }];
+        let backends = vec![WeightedBackend::new(address, WeightedBackend::DEFAULT_WEIGHT)];
         self.config.pools.insert(pool.clone(), Pool { backends, ..Pool::default() });
         self.pool_origins.insert(pool.clone(), origin.clone());
         self.pools.insert(address, pool.clone());

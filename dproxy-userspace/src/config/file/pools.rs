@@ -101,7 +101,7 @@ fn backend(reader: &mut Reader<'_>, subject: &str, item: &Value<'_>) -> Option<(
     let Some(table) = item.get_ref().as_table() else {
         let address = reader.parsed(subject, item, ADDRESS, parse_address)?;
         let weight = WeightedBackend::DEFAULT_WEIGHT;
-        return Some((WeightedBackend { address, weight }, item.span().start));
+        return Some((WeightedBackend::new(address, weight), item.span().start));
     };
     reader.keys(subject, table, &["address", "weight"]);
     let weight = match table.get("weight") {
@@ -113,7 +113,7 @@ fn backend(reader: &mut Reader<'_>, subject: &str, item: &Value<'_>) -> Option<(
         return None;
     };
     let address = reader.parsed(&format!("address of {subject}"), value, ADDRESS, parse_address)?;
-    Some((WeightedBackend { address, weight: weight? }, value.span().start))
+    Some((WeightedBackend::new(address, weight?), value.span().start))
 }
 
 fn weight(reader: &mut Reader<'_>, subject: &str, value: &Value<'_>) -> Option<u16> {

@@ -52,7 +52,7 @@ fn pattern(reader: &mut Reader<'_>, text: &str, offset: usize) -> Option<Pattern
 fn target(reader: &mut Reader<'_>, route: &str, value: &Value<'_>) -> Option<Target> {
     let subject = format!("route {}", Quoted(route));
     let Some(table) = value.get_ref().as_table() else {
-        return reader.string(&subject, value, TARGET).map(|pool| Target::Pool(pool.to_owned()));
+        return reader.string(&subject, value, TARGET).map(|pool| Target::Pool(pool.into()));
     };
     let Some(answer) = table.get("answer") else {
         let hint = if table.is_empty() {

@@ -15,7 +15,7 @@ pub const MAX_LABEL_COUNTS: usize = 32;
 pub(super) fn check(config: &Config, found: &mut Vec<Problem>) {
     for (pattern, target) in &config.routes {
         match target {
-            Target::Pool(pool) if !config.pools.contains_key(pool) => {
+            Target::Pool(pool) if !config.pools.contains_key(&**pool) => {
                 let says = format!("names pool {}, which does not exist", Quoted(pool));
                 found.push(
                     Problem::new(Place::Route(pattern.clone()), says, known_targets(config, pool))

@@ -17,7 +17,7 @@ fn after(edit: impl FnOnce(&mut Config)) -> Vec<String> {
 }
 
 fn backend(address: &str, weight: u16) -> WeightedBackend {
-    WeightedBackend { address: address.parse().unwrap(), weight }
+    WeightedBackend::new(address.parse().unwrap(), weight)
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn parse(text: &str) -> Config {
 #[test]
 fn everything_that_can_be_said_is_understood() {
     let config = parse(FULL);
-    let backend = |address: &str, weight| WeightedBackend { address: address.parse().unwrap(), weight };
+    let backend = |address: &str, weight| WeightedBackend::new(address.parse().unwrap(), weight);
     assert_eq!(config.listen.interfaces, ["eth0", "eth1.100"]);
     assert_eq!(
         config.listen.addresses,
@@ -204,7 +204,7 @@ fn line_ends_and_a_byte_order_mark_do_not_matter() {
 #[test]
 fn one_word_is_a_pool_or_an_answer() {
     assert_eq!(Target::from_word("drop"), Target::Answer(Answer::Drop));
-    assert_eq!(Target::from_word("cryo"), Target::Pool("cryo".to_owned()));
+    assert_eq!(Target::from_word("cryo"), Target::Pool("cryo".into()));
     for word in Answer::WORDS {
         assert_eq!(word.parse::<Answer>().unwrap().to_string(), word);
     }

@@ -5,7 +5,7 @@ use crate::config::{Config, Policy, Pool, WeightedBackend};
 use crate::daemon::{Edit, fake};
 
 fn backend(address: &str, weight: u16) -> WeightedBackend {
-    WeightedBackend { address: address.parse().unwrap(), weight }
+    WeightedBackend::new(address.parse().unwrap(), weight)
 }
 
 fn add_route(pattern: &str, target: &str) -> Edit {

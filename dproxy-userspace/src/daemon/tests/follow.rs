@@ -110,7 +110,7 @@ async fn the_source_of_a_removed_backend_stays_for_its_replies() {
     engine.follow_network().await;
     let add = Edit::AddBackend {
         pool: "dice".to_owned(),
-        backend: WeightedBackend { address: "192.168.1.12:53".parse().unwrap(), weight: 1 },
+        backend: WeightedBackend::new("192.168.1.12:53".parse().unwrap(), 1),
     };
     let remove = Edit::RemoveBackend { pool: "dice".to_owned(), address: "192.168.1.11:53".parse().unwrap() };
     engine.edit(&add).await.unwrap();
@@ -125,7 +125,7 @@ async fn backends_behind_one_neighbour_share_a_next_hop() {
 }
 
 fn add_backend() -> Edit {
-    let backend = WeightedBackend { address: "192.168.1.20:53".parse().unwrap(), weight: 1 };
+    let backend = WeightedBackend::new("192.168.1.20:53".parse().unwrap(), 1);
     Edit::AddBackend { pool: "cryo".to_owned(), backend }
 }
 

@@ -10,7 +10,7 @@ fn route(pattern: &str, target: &str) -> Edit {
 }
 
 fn add_backend(pool: &str, address: &str) -> Edit {
-    let backend = WeightedBackend { address: address.parse().unwrap(), weight: 1 };
+    let backend = WeightedBackend::new(address.parse().unwrap(), 1);
     Edit::AddBackend { pool: pool.to_owned(), backend }
 }
 

@@ -96,7 +96,7 @@ async fn where_xdp_cannot_send_the_slow_path_can() {
 #[tokio::test]
 async fn a_neighbour_that_is_asked_for_the_first_time_is_worth_a_query() {
     let (mut engine, _, proxy, network) = fake::engine_of(fake::config()).await;
-    let backend = WeightedBackend { address: address("192.168.1.20:53"), weight: 1 };
+    let backend = WeightedBackend::new(address("192.168.1.20:53"), 1);
     network.set("192.168.1.20", fake::asked("192.168.1.20"));
     let new = Pool { backends: vec![backend], ..Pool::default() };
     engine.edit(&Edit::AddPool { name: "new".to_owned(), pool: new }).await.unwrap();
@@ -134,7 +134,7 @@ async fn without_a_fast_path_all_goes_on() {
     assert!(backends.clone().all(|backend| backend.path == Path::Slow && backend.reachable));
     assert_eq!(engine.stats().unwrap().received, 0);
 
-    let backend = WeightedBackend { address: address("127.0.0.1:5300"), weight: 1000 };
+    let backend = WeightedBackend::new(address("127.0.0.1:5300"), 1000);
     engine.edit(&Edit::AddBackend { pool: "cryo".to_owned(), backend }).await.unwrap();
     engine.follow_network().await;
     assert_eq!(generations(&proxy), [1, 2]);
@@ -146,7 +146,7 @@ async fn counters_add_up_over_both_paths() {
     let (mut engine, datapath, proxy, _) = fake::engine_of(fake::config()).await;
     proxy.seen().cleared.clear();
     datapath.tables().cleared.clear();
-    let backend = WeightedBackend { address: address("192.168.1.20:53"), weight: 1 };
+    let backend = WeightedBackend::new(address("192.168.1.20:53"), 1);
     engine.edit(&Edit::AddBackend { pool: "cryo".to_owned(), backend }).await.unwrap();
     assert_eq!(proxy.seen().cleared, datapath.tables().cleared);
     assert_eq!(proxy.seen().cleared.len(), 1);

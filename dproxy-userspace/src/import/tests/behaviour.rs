@@ -74,8 +74,8 @@ fn ours(converted: &Converted, name: &Name) -> (String, bool) {
             (format!("default {pool}").replace(" master", ""), spelled)
         }
         Target::Pool(pool) => {
-            let address = converted.config.pools[pool].backends[0].address.to_string();
-            (address, spelled || excuse(About::Pool(pool.clone()), "IPv6"))
+            let address = converted.config.pools[&**pool].backends[0].address.to_string();
+            (address, spelled || excuse(About::Pool(pool.to_string()), "IPv6"))
         }
         Target::Answer(answer) => (answer.to_string(), spelled),
     }
