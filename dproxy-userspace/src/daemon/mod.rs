@@ -25,6 +25,7 @@ mod sources;
 mod time;
 mod view;
 mod way;
+mod who;
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -40,3 +41,4 @@ pub use network::{Network, NoNetwork};
 pub use proxy::Proxy;
 pub use record_type::RecordType;
 pub use run::{RunError, capacity, run};
+pub use who::Who;
