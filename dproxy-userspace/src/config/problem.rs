@@ -62,6 +62,8 @@ pub enum Place {
     Backend(String, usize, SocketAddr),
     /// A pool's primary: the pool and the address.
     Primary(String, SocketAddr),
+    /// A pool's switch to another one: the pool.
+    Switch(String),
     /// All routes.
     Routes,
     /// One route.
@@ -86,6 +88,7 @@ impl fmt::Display for Place {
             Self::Pool(name) => write!(f, "pool {}", Quoted(name)),
             Self::Backend(pool, _, address) => write!(f, "backend {address} of pool {}", Quoted(pool)),
             Self::Primary(pool, address) => write!(f, "primary {address} of pool {}", Quoted(pool)),
+            Self::Switch(pool) => write!(f, "switch of pool {}", Quoted(pool)),
             Self::Routes => f.write_str("[routes]"),
             Self::Route(pattern) => write!(f, "route {}", Quoted(&pattern.to_string())),
         }

@@ -6,10 +6,14 @@ use toml::de::DeTable;
 
 use super::reader::{Reader, Value};
 use crate::config::address::{ADDRESS, parse_address};
-use crate::config::model::{Pool, WeightedBackend};
+use crate::config::model::{Pool, Switch, WeightedBackend};
 use crate::config::policy::Policy;
 use crate::config::problem::{Place, Refusal};
+use crate::config::rules::SWITCH_PERCENT;
 use crate::config::words::HashInput;
+
+/// The keys of a pool.
+const KEYS: [&str; 6] = ["policy", "hash", "primary", "proxy_protocol", "backends", "switch"];
 
 pub(super) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> BTreeMap<String, Pool> {
     let Some(section) = document.get("pools") else { return BTreeMap::new() };
@@ -35,7 +39,7 @@ fn pool(reader: &mut Reader<'_>, name: &str, value: &Value<'_>) -> Pool {
         reader.spoil(place);
         return pool;
     };
-    reader.keys(&subject, table, &["policy", "hash", "primary", "proxy_protocol", "backends"]);
+    reader.keys(&subject, table, &KEYS);
     if let Some(policy) = policy(reader, &subject, table) {
         pool.policy = policy;
     }
@@ -48,6 +52,9 @@ fn pool(reader: &mut Reader<'_>, name: &str, value: &Value<'_>) -> Pool {
     if let Some(value) = table.get("proxy_protocol") {
         let given = reader.boolean(&format!("proxy_protocol of {subject}"), value);
         pool.proxy_protocol = given.unwrap_or_default();
+    }
+    if let Some(value) = table.get("switch") {
+        pool.switch = switch(reader, name, value);
     }
     if let Some(value) = table.get("backends") {
         pool.backends = backends(reader, name, value);
@@ -73,6 +80,26 @@ fn policy(reader: &mut Reader<'_>, pool: &str, table: &DeTable<'_>) -> Option<Po
             None
         }
     }
+}
+
+fn switch(reader: &mut Reader<'_>, pool: &str, value: &Value<'_>) -> Option<Switch> {
+    const ALLOWED: &str = "a table: { to = \"POOL\", percent = 10 }";
+    let place = Place::Switch(pool.to_owned());
+    let subject = place.to_string();
+    reader.remember(place, value.span().start);
+    let table = reader.table(&subject, value, ALLOWED)?;
+    reader.keys(&subject, table, &["to", "percent"]);
+    for key in ["to", "percent"].into_iter().filter(|key| !table.contains_key(*key)) {
+        reader.refuse(value.span().start, format!("{subject} has no {key}"), ALLOWED);
+    }
+    let to = table
+        .get("to")
+        .and_then(|value| reader.string(&format!("to of {subject}"), value, "the name of another pool"));
+    let percent = table.get("percent").and_then(|value| {
+        let allowed = format!("{} to {}", SWITCH_PERCENT.start(), SWITCH_PERCENT.end());
+        reader.integer(&format!("percent of {subject}"), value, SWITCH_PERCENT, &allowed)
+    });
+    Some(Switch { to: to?.into(), percent: percent? })
 }
 
 fn backends(reader: &mut Reader<'_>, pool: &str, value: &Value<'_>) -> Vec<WeightedBackend> {
@@ -103,17 +130,22 @@ fn backend(reader: &mut Reader<'_>, subject: &str, item: &Value<'_>) -> Option<(
         let weight = WeightedBackend::DEFAULT_WEIGHT;
         return Some((WeightedBackend::new(address, weight), item.span().start));
     };
-    reader.keys(subject, table, &["address", "weight"]);
+    reader.keys(subject, table, &["address", "weight", "drained"]);
     let weight = match table.get("weight") {
         Some(value) => weight(reader, subject, value),
         None => Some(WeightedBackend::DEFAULT_WEIGHT),
+    };
+    let drained = match table.get("drained") {
+        Some(value) => reader.boolean(&format!("drained of {subject}"), value),
+        None => Some(false),
     };
     let Some(value) = table.get("address") else {
         reader.refuse(item.span().start, format!("{subject} has no address"), ADDRESS);
         return None;
     };
     let address = reader.parsed(&format!("address of {subject}"), value, ADDRESS, parse_address)?;
-    Some((WeightedBackend::new(address, weight?), value.span().start))
+    let backend = WeightedBackend { address, weight: weight?, drained: drained? };
+    Some((backend, value.span().start))
 }
 
 fn weight(reader: &mut Reader<'_>, subject: &str, value: &Value<'_>) -> Option<u16> {

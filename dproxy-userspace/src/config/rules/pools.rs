@@ -2,21 +2,25 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use crate::config::address::Special;
-use crate::config::model::{Config, Pool, WeightedBackend};
+use crate::config::model::{Config, Pool, Switch, WeightedBackend};
 use crate::config::problem::{Place, Problem};
-use crate::config::wording::listed;
+use crate::config::wording::{Quoted, did_you_mean, listed};
 use crate::config::words::Answer;
 
 /// Longest name of a pool, in characters.
 const MAX_POOL_NAME: usize = 63;
+/// What [`Switch::percent`] may be.
+pub(in crate::config) const SWITCH_PERCENT: RangeInclusive<u8> = 1..=100;
 
 pub(super) fn check(config: &Config, found: &mut Vec<Problem>) {
     for (name, pool) in &config.pools {
         check_name(name, found);
         check_weights(name, pool, found);
         check_primary(name, pool, found);
+        check_switch(name, config, pool.switch.as_ref(), found);
         let mut first = HashMap::new();
         for (index, backend) in pool.backends.iter().enumerate() {
             let place = Place::Backend(name.clone(), index, backend.address);
@@ -64,6 +68,40 @@ fn check_weights(name: &str, pool: &Pool, found: &mut Vec<Problem>) {
             "has weight 0 for every backend, so that none can be chosen",
             allowed,
         ));
+    } else if pool.backends.iter().all(|backend| backend.share() == 0) {
+        let says = "has every backend with a weight drained, so that none would get queries";
+        let allowed = "at least one backend that has a weight and is not drained";
+        found.push(Problem::new(place, says, allowed));
+    }
+}
+
+/// A switch of a switch is not followed: it would mean one thing for who reads the configuration, and another
+/// for the packet.
+fn check_switch(name: &str, config: &Config, switch: Option<&Switch>, found: &mut Vec<Problem>) {
+    let Some(Switch { to, percent }) = switch else { return };
+    let place = || Place::Switch(name.to_owned());
+    if !SWITCH_PERCENT.contains(percent) {
+        let (least, most) = SWITCH_PERCENT.into_inner();
+        found.push(Problem::new(place(), format!("has percent {percent}"), format!("{least} to {most}")));
+    }
+    let fit = |(other, pool): &(&String, &Pool)| *other != name && pool.switch.is_none();
+    let others = || config.pools.iter().filter(fit).map(|(other, _)| other.as_str());
+    let allowed = || match others().next() {
+        Some(_) => format!("another pool that is not on a switch itself: {}", listed(others())),
+        None => "another pool that is not on a switch itself; there is none".to_owned(),
+    };
+    match config.pools.get(&**to) {
+        None => {
+            let says = format!("leads to pool {}, which does not exist", Quoted(to));
+            let problem = Problem::new(place(), says, allowed() + &did_you_mean(to, others()));
+            found.push(problem.against(Place::Pools));
+        }
+        Some(_) if **to == *name => found.push(Problem::new(place(), "leads to that very pool", allowed())),
+        Some(pool) if pool.switch.is_some() => {
+            let says = format!("leads to pool {}, which is on a switch itself", Quoted(to));
+            found.push(Problem::new(place(), says, allowed()).against(Place::Switch(to.to_string())));
+        }
+        Some(_) => {}
     }
 }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{LISTEN, POOL};
-use crate::config::{Answer, Config, HashInput, Pattern, Place, Policy, Target, WeightedBackend, check};
+use crate::config::{
+    Answer, Config, HashInput, Pattern, Place, Policy, Switch, Target, WeightedBackend, check,
+};
 
 fn config() -> Config {
     Config::parse(&format!("{LISTEN}{POOL}[routes]\n\"cryo.network\" = \"cryo\""), "f").unwrap()
@@ -70,6 +72,33 @@ fn the_last_weight_cannot_go() {
         found,
         ["pool \"cryo\" has weight 0 for every backend, so that none can be chosen; allowed: a weight \
              of at least 1 for at least one backend"]
+    );
+}
+
+#[test]
+fn the_last_backend_cannot_be_drained() {
+    let found = after(|config| config.pools.get_mut("cryo").unwrap().backends[0].drained = true);
+    assert_eq!(
+        found,
+        ["pool \"cryo\" has every backend with a weight drained, so that none would get queries; allowed: \
+             at least one backend that has a weight and is not drained"]
+    );
+}
+
+#[test]
+fn a_switch_leads_to_another_pool() {
+    let found = after(|config| {
+        config.pools.get_mut("cryo").unwrap().switch = Some(Switch { to: "green".into(), percent: 0 });
+    });
+    let allowed = "another pool that is not on a switch itself; there is none";
+    assert_eq!(
+        found,
+        [
+            "switch of pool \"cryo\" has percent 0; allowed: 1 to 100".to_owned(),
+            format!(
+                "switch of pool \"cryo\" leads to pool \"green\", which does not exist; allowed: {allowed}"
+            ),
+        ]
     );
 }
 

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::{LISTEN, POOL};
 use crate::config::{
-    Answer, Config, HashInput, Policy, PortRange, SlowPath, Target, WeightedBackend, XdpMode, duration_text,
+    Answer, Config, HashInput, Policy, PortRange, SlowPath, Switch, Target, WeightedBackend, XdpMode,
+    duration_text,
 };
 
 /// Everything that can be said.
@@ -38,11 +39,16 @@ primary = "[2001:db8::9]"
 proxy_protocol = true
 
 [pools.resolvers]
+switch = { to = "rest", percent = 10 }
 policy = "maglev"
 hash = "qname+client"
 [[pools.resolvers.backends]]
 address = "192.168.1.10"
 weight = 1000
+[[pools.resolvers.backends]]
+address = "192.168.1.11"
+weight = 3
+drained = true
 
 [pools.rest]
 policy = "random"
@@ -99,7 +105,9 @@ fn everything_that_can_be_said_is_understood() {
     assert!(config.pools["cryo"].proxy_protocol);
     assert_eq!((config.pools["rest"].primary, config.pools["rest"].proxy_protocol), (None, false));
     assert_eq!(config.pools["resolvers"].policy, Policy::Maglev { hash: HashInput::QnameClient });
-    assert_eq!(config.pools["resolvers"].backends, [backend("192.168.1.10:53", 1000)]);
+    let drained = WeightedBackend { drained: true, ..backend("192.168.1.11:53", 3) };
+    assert_eq!(config.pools["resolvers"].backends, [backend("192.168.1.10:53", 1000), drained]);
+    assert_eq!(config.pools["resolvers"].switch, Some(Switch { to: "rest".into(), percent: 10 }));
     assert_eq!(config.pools["rest"].policy, Policy::Random);
     let routes: Vec<_> =
         config.routes.iter().map(|(pattern, target)| format!("{pattern} {target}")).collect();
