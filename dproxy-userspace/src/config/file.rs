@@ -1,70 +1,162 @@
-//! From the text of a configuration file to a [`Config`], or to everything that is wrong with it.
+//! From the text of a configuration file, and of those that it includes, to a
+//! [`Config`], or to everything that is wrong with it.
 //!
 //! The text is walked by hand rather than deserialized, because an operator wants all problems at
 //! once, each with its place.
 
+mod include;
 mod listen;
+mod plain;
 mod pools;
 mod reader;
 mod report;
 mod routes;
 mod settings;
+mod source;
 mod syntax;
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Error, ErrorKind};
+use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::rc::Rc;
 
 use toml::de::DeTable;
 
-use super::model::Config;
+use super::model::{Config, Pool};
+use super::problem::Place;
 use super::rules::check;
 use reader::Reader;
 pub use report::{ConfigError, FileProblem, Position};
+use routes::Routes;
+use source::{Source, Spot};
+
+/// Gives the octets of a file.
+pub(super) type Fetch<'f> = &'f dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
 impl Config {
-    /// Reads the file at `path`.
+    /// Reads the file at `path`, and those that it includes.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
-        let path = path.as_ref();
-        let origin = path.display().to_string();
-        let octets =
-            fs::read(path).map_err(|error| ConfigError::of_file(&origin, unreadable(&error), FILE))?;
-        match str::from_utf8(&octets) {
-            Ok(text) => Self::parse(text, &origin),
-            Err(error) => Err(ConfigError::not_utf8(&origin, &octets, error.valid_up_to())),
-        }
+        load(path.as_ref(), &|path| fs::read(path))
     }
 
-    /// Reads a configuration from `text`; messages call it `origin`.
+    /// Reads a configuration from `text`; messages call it `origin`. It cannot include files.
     pub fn parse(text: &str, origin: &str) -> Result<Self, ConfigError> {
-        // Some editors put a byte order mark at the front.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut reader = Reader::new(text);
-        let (document, errors) = DeTable::parse_recoverable(text);
-        let mut config = Self::default();
-        if syntax::report(&mut reader, text, errors) {
-            config = read(&mut reader, document.get_ref());
-            for problem in check(&config) {
-                reader.report(problem);
+        let mut reader = Reader::default();
+        let source = reader.open(Source::new(origin, text));
+        read(reader, &source, None)
+    }
+}
+
+/// As [`Config::load`], from whatever gives the octets of files.
+pub(super) fn load(path: &Path, fetch: Fetch<'_>) -> Result<Config, ConfigError> {
+    let mut reader = Reader::default();
+    match open(&mut reader, path, fetch, MAIN_FILE) {
+        Some(source) => read(reader, &source, Some((path, fetch))),
+        None => reader.finish().map(|()| Config::default()),
+    }
+}
+
+/// Reads a configuration whose main text has been opened.
+fn read(
+    mut reader: Reader,
+    source: &Source,
+    main: Option<(&Path, Fetch<'_>)>,
+) -> Result<Config, ConfigError> {
+    let mut config = Config::default();
+    let (document, errors) = DeTable::parse_recoverable(source.text());
+    if syntax::report(&mut reader, source, errors) {
+        let document = document.get_ref();
+        reader.keys("the file", document, &KEYS);
+        config.listen = listen::read(&mut reader, document);
+        config.fast_path = settings::fast_path(&mut reader, document);
+        config.slow_path = settings::slow_path(&mut reader, document);
+        config.control = settings::control(&mut reader, document);
+        let mut routes = Routes::default();
+        pools::read(&mut reader, document, &mut config.pools);
+        routes::read(&mut reader, document, &mut routes);
+        let includes = include::read(&mut reader, document, main.map(|(path, _)| path));
+        if let Some((_, fetch)) = main {
+            for path in includes {
+                read_included(&mut reader, &path, fetch, &mut config.pools, &mut routes);
             }
         }
-        reader.finish(origin).map(|()| config)
+        let (routes, spots) = routes.finish(&mut reader);
+        config.routes = routes;
+        report(&mut reader, &config, &spots);
+    }
+    reader.finish().map(|()| config)
+}
+
+/// Reads the routes and pools of a file that another one includes.
+fn read_included(
+    reader: &mut Reader,
+    path: &Path,
+    fetch: Fetch<'_>,
+    pools: &mut BTreeMap<String, Pool>,
+    routes: &mut Routes,
+) {
+    let source = open(reader, path, fetch, INCLUDED_FILE);
+    let Some(source) = source else {
+        // Nobody knows which pools it has.
+        return reader.spoil(Place::Pools);
+    };
+    if !is_toml(path) {
+        return plain::read(reader, source.text(), routes);
+    }
+    let (document, errors) = DeTable::parse_recoverable(source.text());
+    if !syntax::report(reader, &source, errors) {
+        return reader.spoil(Place::Pools);
+    }
+    let document = document.get_ref();
+    reader.keys("an included file", document, &["pools", "routes"]);
+    pools::read(reader, document, pools);
+    routes::read(reader, document, routes);
+}
+
+/// An included file is in the plain format unless it is called `*.toml`.
+pub(super) fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "toml")
+}
+
+/// Notes the rules that a configuration breaks. `spots` are the places of its routes, in their order.
+fn report(reader: &mut Reader, config: &Config, spots: &[Spot]) {
+    let problems = check(config);
+    if !problems.is_empty() {
+        for (pattern, spot) in config.routes.keys().zip(spots) {
+            reader.remember_at(Place::Route(pattern.clone()), *spot);
+        }
+    }
+    for problem in problems {
+        reader.report(problem);
     }
 }
 
-fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Config {
-    reader.keys("the file", document, &["listen", "fast_path", "slow_path", "control", "pools", "routes"]);
-    Config {
-        listen: listen::read(reader, document),
-        fast_path: settings::fast_path(reader, document),
-        slow_path: settings::slow_path(reader, document),
-        control: settings::control(reader, document),
-        pools: pools::read(reader, document),
-        routes: routes::read(reader, document),
+/// Opens a file, or notes why that is impossible.
+fn open(reader: &mut Reader, path: &Path, fetch: Fetch<'_>, allowed: &str) -> Option<Rc<Source>> {
+    let name = path.display().to_string();
+    let octets = match fetch(path) {
+        Ok(octets) => octets,
+        Err(error) => {
+            reader.open(Source::new(name, ""));
+            reader.refuse_all(unreadable(&error), allowed);
+            return None;
+        }
+    };
+    match String::from_utf8(octets) {
+        Ok(text) => Some(reader.open(Source::new(name, text))),
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let octets = error.into_bytes();
+            let source = reader.open(Source::new(name, String::from_utf8_lossy(&octets[..valid])));
+            let what = format!("octet 0x{:02x} is not UTF-8", octets[valid]);
+            reader.refuse(source.text().len(), what, "UTF-8 text");
+            None
+        }
     }
 }
 
-fn unreadable(error: &Error) -> String {
+fn unreadable(error: &io::Error) -> String {
     let known = [
         (ErrorKind::NotFound, "does not exist"),
         (ErrorKind::IsADirectory, "is a folder"),
@@ -76,4 +168,6 @@ fn unreadable(error: &Error) -> String {
     }
 }
 
-const FILE: &str = "a TOML file that this user may read; name it with --config";
+const KEYS: [&str; 7] = ["include", "listen", "fast_path", "slow_path", "control", "pools", "routes"];
+const MAIN_FILE: &str = "a TOML file that this user may read; name it with --config";
+const INCLUDED_FILE: &str = "a file that this user may read, or no such entry in include";

@@ -30,6 +30,6 @@ pub use pattern::{Pattern, PatternKind};
 pub use policy::Policy;
 pub use port_range::PortRange;
 pub use problem::{Place, Problem, Refusal};
-pub use rules::{MAX_LABEL_COUNTS, MAX_LISTENERS, check};
+pub use rules::{MAX_LABEL_COUNTS, MAX_LISTENERS, MAX_ROUTES, check};
 pub(crate) use wording::{Quoted, counted, listed};
 pub use words::{Answer, HashInput, XdpMode};

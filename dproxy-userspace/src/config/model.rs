@@ -23,7 +23,7 @@ use super::words::{Answer, XdpMode};
 pub struct Config {
     /// Where clients are served.
     pub listen: Listen,
-    /// Sizes of the fast path, fixed while it is loaded.
+    /// Sizes of the fast path.
     pub fast_path: FastPath,
     /// Limits of the slow path, fixed while the daemon runs.
     pub slow_path: SlowPath,
@@ -80,7 +80,8 @@ pub struct FastPath {
     pub slots: u32,
     /// Source ports of forwarded queries.
     pub nat_ports: PortRange,
-    /// Names that may have routes at most, besides the root: 1 to 4194304.
+    /// How many names with routes the tables have room for to begin with, 1 to 4194304: they grow by
+    /// themselves.
     pub routes: u32,
 }
 

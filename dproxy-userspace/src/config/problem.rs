@@ -46,7 +46,7 @@ pub enum Place {
     Slots,
     /// The ports of forwarded queries.
     NatPorts,
-    /// The capacity of the route table.
+    /// How many routes the tables have room for to begin with.
     RouteCapacity,
     /// A limit of the slow path, by its key.
     SlowPath(&'static str),

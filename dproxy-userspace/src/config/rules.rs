@@ -8,7 +8,7 @@ mod slow_path;
 pub(super) use listen::EDNS_UDP_SIZE;
 pub use listen::MAX_LISTENERS;
 pub(super) use pools::SWITCH_PERCENT;
-pub use routes::MAX_LABEL_COUNTS;
+pub use routes::{MAX_LABEL_COUNTS, MAX_ROUTES};
 pub(super) use slow_path::{CONNECTIONS, IDLE_TIMEOUT, QUERIES_IN_FLIGHT, TIMEOUT, WORKERS};
 
 use super::model::{Config, Control, FastPath};

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod errors;
+mod include;
 mod live_edits;
 mod load;
 mod name;

@@ -11,7 +11,7 @@ use crate::config::problem::Place;
 use crate::config::rules::EDNS_UDP_SIZE;
 use crate::config::words::XdpMode;
 
-pub(super) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Listen {
+pub(super) fn read(reader: &mut Reader, document: &DeTable<'_>) -> Listen {
     let mut listen = Listen::default();
     let Some(section) = document.get("listen") else { return listen };
     for place in [Place::Interfaces, Place::Listeners] {
@@ -38,7 +38,7 @@ pub(super) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Listen {
     listen
 }
 
-fn interfaces(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<String> {
+fn interfaces(reader: &mut Reader, value: &Value<'_>) -> Vec<String> {
     const ALLOWED: &str = "a list of interface names: [\"eth0\"]";
     let mut interfaces = Vec::new();
     reader.remember(Place::Interfaces, value.span().start);
@@ -59,7 +59,7 @@ fn interfaces(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<String> {
     interfaces
 }
 
-fn addresses(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<SocketAddr> {
+fn addresses(reader: &mut Reader, value: &Value<'_>) -> Vec<SocketAddr> {
     const ALLOWED: &str = "a list of addresses: [\"192.0.2.53\", \"[2001:db8::53]:53\"]";
     let mut addresses = Vec::new();
     reader.remember(Place::Listeners, value.span().start);
@@ -80,12 +80,12 @@ fn addresses(reader: &mut Reader<'_>, value: &Value<'_>) -> Vec<SocketAddr> {
     addresses
 }
 
-fn xdp(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<XdpMode> {
+fn xdp(reader: &mut Reader, value: &Value<'_>) -> Option<XdpMode> {
     let words = XdpMode::WORDS.join(", ");
     reader.parsed("listen.xdp", value, &words, str::parse)
 }
 
-fn edns_udp_size(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<u16> {
+fn edns_udp_size(reader: &mut Reader, value: &Value<'_>) -> Option<u16> {
     if value.get_ref().as_str() == Some("off") {
         return None;
     }

@@ -15,23 +15,27 @@ use crate::config::words::HashInput;
 /// The keys of a pool.
 const KEYS: [&str; 6] = ["policy", "hash", "primary", "proxy_protocol", "backends", "switch"];
 
-pub(super) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> BTreeMap<String, Pool> {
-    let Some(section) = document.get("pools") else { return BTreeMap::new() };
+/// Reads the pools of a file, which must not be among those of the files before.
+pub(super) fn read(reader: &mut Reader, document: &DeTable<'_>, pools: &mut BTreeMap<String, Pool>) {
+    let Some(section) = document.get("pools") else { return };
     let Some(table) = reader.table("pools", section, "a table for each pool: [pools.NAME]") else {
-        reader.spoil(Place::Pools);
-        return BTreeMap::new();
+        return reader.spoil(Place::Pools);
     };
-    let mut pools = BTreeMap::new();
     for (key, value) in table {
         let name = key.get_ref().clone().into_owned();
-        reader.remember(Place::Pool(name.clone()), key.span().start);
+        let (place, offset) = (Place::Pool(name.clone()), key.span().start);
+        if pools.contains_key(&name) {
+            let see = reader.see_place(&place, reader.spot(offset).source);
+            reader.refuse(offset, format!("{place} is there twice{see}"), "each pool once");
+            continue;
+        }
+        reader.remember(place, offset);
         let pool = pool(reader, &name, value);
         pools.insert(name, pool);
     }
-    pools
 }
 
-fn pool(reader: &mut Reader<'_>, name: &str, value: &Value<'_>) -> Pool {
+fn pool(reader: &mut Reader, name: &str, value: &Value<'_>) -> Pool {
     let place = Place::Pool(name.to_owned());
     let subject = place.to_string();
     let mut pool = Pool::default();
@@ -62,7 +66,7 @@ fn pool(reader: &mut Reader<'_>, name: &str, value: &Value<'_>) -> Pool {
     pool
 }
 
-fn policy(reader: &mut Reader<'_>, pool: &str, table: &DeTable<'_>) -> Option<Policy> {
+fn policy(reader: &mut Reader, pool: &str, table: &DeTable<'_>) -> Option<Policy> {
     let policy = match table.get("policy") {
         Some(value) => {
             let allowed = Policy::WORDS.join(", ");
@@ -82,7 +86,7 @@ fn policy(reader: &mut Reader<'_>, pool: &str, table: &DeTable<'_>) -> Option<Po
     }
 }
 
-fn switch(reader: &mut Reader<'_>, pool: &str, value: &Value<'_>) -> Option<Switch> {
+fn switch(reader: &mut Reader, pool: &str, value: &Value<'_>) -> Option<Switch> {
     const ALLOWED: &str = "a table: { to = \"POOL\", percent = 10 }";
     let place = Place::Switch(pool.to_owned());
     let subject = place.to_string();
@@ -102,7 +106,7 @@ fn switch(reader: &mut Reader<'_>, pool: &str, value: &Value<'_>) -> Option<Swit
     Some(Switch { to: to?.into(), percent: percent? })
 }
 
-fn backends(reader: &mut Reader<'_>, pool: &str, value: &Value<'_>) -> Vec<WeightedBackend> {
+fn backends(reader: &mut Reader, pool: &str, value: &Value<'_>) -> Vec<WeightedBackend> {
     const ALLOWED: &str = "a list of addresses, or of tables with address and weight";
     let place = Place::Pool(pool.to_owned());
     let mut backends = Vec::new();
@@ -124,7 +128,7 @@ fn backends(reader: &mut Reader<'_>, pool: &str, value: &Value<'_>) -> Vec<Weigh
 }
 
 /// A backend, and where its address is.
-fn backend(reader: &mut Reader<'_>, subject: &str, item: &Value<'_>) -> Option<(WeightedBackend, usize)> {
+fn backend(reader: &mut Reader, subject: &str, item: &Value<'_>) -> Option<(WeightedBackend, usize)> {
     let Some(table) = item.get_ref().as_table() else {
         let address = reader.parsed(subject, item, ADDRESS, parse_address)?;
         let weight = WeightedBackend::DEFAULT_WEIGHT;
@@ -148,7 +152,7 @@ fn backend(reader: &mut Reader<'_>, subject: &str, item: &Value<'_>) -> Option<(
     Some((backend, value.span().start))
 }
 
-fn weight(reader: &mut Reader<'_>, subject: &str, value: &Value<'_>) -> Option<u16> {
+fn weight(reader: &mut Reader, subject: &str, value: &Value<'_>) -> Option<u16> {
     let allowed = format!("0 to {}", WeightedBackend::MAX_WEIGHT);
     reader.integer(&format!("weight of {subject}"), value, 0..=WeightedBackend::MAX_WEIGHT, &allowed)
 }

@@ -1,46 +1,72 @@
 //! Typed access to the parts of a TOML document that notes what is wrong and goes on.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
+use std::rc::Rc;
 
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::report::{ConfigError, FileProblem, Lines, Position};
+use super::report::{ConfigError, FileProblem};
+use super::source::{Source, Spot};
 use crate::config::problem::{Place, Problem, Refusal};
 use crate::config::wording::{Quoted, did_you_mean, listed};
 
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
-/// The text being read, what was found wrong with it, and where the parts of the configuration are.
-pub(super) struct Reader<'t> {
-    text: &'t str,
-    lines: Lines<'t>,
+/// The texts that are read, what was found wrong with them, and where the parts of the configuration are.
+/// Offsets are those of the text that was opened last.
+#[derive(Default)]
+pub(super) struct Reader {
+    sources: Vec<Rc<Source>>,
     found: Vec<Finding>,
-    places: HashMap<Place, usize>,
+    places: HashMap<Place, Spot>,
     spoiled: HashSet<Place>,
 }
 
 struct Finding {
-    offset: Option<usize>,
+    spot: Spot,
     what: String,
-    allowed: Option<String>,
+    allowed: String,
 }
 
-impl<'t> Reader<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
-        Self {
-            text,
-            lines: Lines::of(text),
-            found: Vec::new(),
-            places: HashMap::new(),
-            spoiled: HashSet::new(),
-        }
+impl Reader {
+    /// Goes on to another text.
+    pub(super) fn open(&mut self, source: Source) -> Rc<Source> {
+        let source = Rc::new(source);
+        self.sources.push(source.clone());
+        source
+    }
+
+    /// A place in the text.
+    pub(super) fn spot(&self, offset: usize) -> Spot {
+        Spot { offset: Some(offset), ..self.whole() }
+    }
+
+    /// The text as a whole.
+    fn whole(&self) -> Spot {
+        Spot { source: self.sources.len().saturating_sub(1), offset: None }
+    }
+
+    /// What is between a place and the octet at `end`.
+    pub(super) fn text_at(&self, spot: Spot, end: usize) -> &str {
+        let text = self.sources.get(spot.source).map_or("", |source| source.text());
+        text.get(spot.offset.unwrap_or_default()..end).unwrap_or_default()
     }
 
     /// Notes a problem at an offset in the text.
     pub(super) fn refuse(&mut self, offset: usize, what: impl Into<String>, allowed: impl Into<String>) {
-        self.found.push(Finding { offset: Some(offset), what: what.into(), allowed: Some(allowed.into()) });
+        self.refuse_at(self.spot(offset), what, allowed);
+    }
+
+    /// Notes a problem of the text as a whole.
+    pub(super) fn refuse_all(&mut self, what: impl Into<String>, allowed: impl Into<String>) {
+        self.refuse_at(self.whole(), what, allowed);
+    }
+
+    /// Notes a problem at a place in any of the texts.
+    pub(super) fn refuse_at(&mut self, spot: Spot, what: impl Into<String>, allowed: impl Into<String>) {
+        self.found.push(Finding { spot, what: what.into(), allowed: allowed.into() });
     }
 
     /// Notes what [`check`](crate::config::check) found, unless it is about something that could not
@@ -51,17 +77,20 @@ impl<'t> Reader<'t> {
         {
             return;
         }
-        let see = match against.and_then(|other| self.position(&other)) {
-            Some(position) => format!(" (see {position})"),
-            None => String::new(),
-        };
-        let offset = self.places.get(&place).copied();
-        self.found.push(Finding { offset, what: format!("{place} {says}{see}"), allowed: Some(allowed) });
+        // What is nowhere concerns the file that could have said it, the first.
+        let spot = self.places.get(&place).copied().unwrap_or_default();
+        let see = against.map(|other| self.see_place(&other, spot.source)).unwrap_or_default();
+        self.refuse_at(spot, format!("{place} {says}{see}"), allowed);
     }
 
     /// Remembers where a part of the configuration is.
     pub(super) fn remember(&mut self, place: Place, offset: usize) {
-        self.places.insert(place, offset);
+        self.remember_at(place, self.spot(offset));
+    }
+
+    /// The same in any of the texts.
+    pub(super) fn remember_at(&mut self, place: Place, spot: Spot) {
+        self.places.insert(place, spot);
     }
 
     /// Remembers that a part of the configuration could not be read in full.
@@ -69,28 +98,36 @@ impl<'t> Reader<'t> {
         self.spoiled.insert(place);
     }
 
-    /// Where a part of the configuration is, if it was remembered.
-    pub(super) fn position(&self, place: &Place) -> Option<Position> {
-        self.places.get(place).map(|&offset| self.lines.position(offset))
+    /// Points from one of the texts to another place: ` (see 3:1)`, or with the file if that is another.
+    pub(super) fn see(&self, spot: Spot, from: usize) -> String {
+        let Some((source, offset)) = self.sources.get(spot.source).zip(spot.offset) else {
+            return String::new();
+        };
+        let position = source.position(offset);
+        if spot.source == from {
+            format!(" (see {position})")
+        } else {
+            format!(" (see {}:{position})", source.name())
+        }
     }
 
-    /// The line that an offset is in.
-    pub(super) fn line(&self, offset: usize) -> usize {
-        self.lines.position(offset).line
+    /// The same to a part of the configuration, if it was remembered.
+    pub(super) fn see_place(&self, place: &Place, from: usize) -> String {
+        self.places.get(place).map(|&spot| self.see(spot, from)).unwrap_or_default()
     }
 
-    /// All that was found, in the order of the text.
-    pub(super) fn finish(self, file: &str) -> Result<(), ConfigError> {
-        let Self { lines, mut found, .. } = self;
+    /// All that was found, in the order of the texts.
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
+        let Self { sources, mut found, .. } = self;
         if found.is_empty() {
             return Ok(());
         }
-        found.sort_by_key(|finding| finding.offset);
-        let problem = |Finding { offset, what, allowed }| FileProblem {
-            file: file.to_owned(),
-            position: offset.map(|offset| lines.position(offset)),
-            what,
-            allowed,
+        found.sort_by_key(|finding| finding.spot);
+        let problem = |Finding { spot, what, allowed }| {
+            let source = sources.get(spot.source);
+            let file = source.map(|source| source.name().to_owned()).unwrap_or_default();
+            let position = source.zip(spot.offset).map(|(source, offset)| source.position(offset));
+            FileProblem { file, position, what, allowed: Some(allowed) }
         };
         Err(ConfigError::new(found.into_iter().map(problem).collect()))
     }
@@ -181,7 +218,8 @@ impl<'t> Reader<'t> {
                 DeValue::Array(_) => format!("{subject} is a list"),
                 DeValue::String(text) => format!("{subject} is {}", Quoted(text)),
                 DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
-                    format!("{subject} is {}", self.text.get(value.span()).unwrap_or_default())
+                    let Range { start, end } = value.span();
+                    format!("{subject} is {}", self.text_at(self.spot(start), end))
                 }
             };
             self.refuse(value.span().start, what, allowed);

@@ -41,52 +41,14 @@ impl fmt::Display for Position {
     }
 }
 
-/// A text whose lines have been found.
-pub(super) struct Lines<'t> {
-    text: &'t str,
-    starts: Vec<usize>,
-}
-
-impl<'t> Lines<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
-        let after_newlines = text.match_indices('\n').map(|(newline, _)| newline + 1);
-        Self { text, starts: std::iter::once(0).chain(after_newlines).collect() }
-    }
-
-    /// Where the octet at `offset` is, which must begin a character or be the end of the text.
-    pub(super) fn position(&self, offset: usize) -> Position {
-        let line = self.starts.partition_point(|&start| start <= offset);
-        let before = self.text.get(self.starts[line - 1]..offset).unwrap_or_default();
-        Position { line, column: before.chars().count() + 1 }
-    }
-}
-
 impl ConfigError {
-    /// All problems, in the order of the file.
+    /// All problems, in the order of the files.
     pub fn problems(&self) -> &[FileProblem] {
         &self.problems
     }
 
     pub(super) fn new(problems: Vec<FileProblem>) -> Self {
         Self { problems }
-    }
-
-    /// A problem of the file as a whole.
-    pub(super) fn of_file(file: &str, what: String, allowed: &str) -> Self {
-        let allowed = Some(allowed.to_owned());
-        Self::new(vec![FileProblem { file: file.to_owned(), position: None, what, allowed }])
-    }
-
-    /// The first octet that is not UTF-8 is at `offset`.
-    pub(super) fn not_utf8(file: &str, octets: &[u8], offset: usize) -> Self {
-        let text = String::from_utf8_lossy(&octets[..offset]);
-        let position = Some(Lines::of(&text).position(offset));
-        Self::new(vec![FileProblem {
-            file: file.to_owned(),
-            position,
-            what: format!("octet 0x{:02x} is not UTF-8", octets[offset]),
-            allowed: Some("UTF-8 text, as TOML requires".to_owned()),
-        }])
     }
 }
 

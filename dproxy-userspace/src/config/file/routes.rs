@@ -1,11 +1,15 @@
-//! `[routes]`.
+//! `[routes]`, and the routes of all files together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
 use super::reader::{Reader, Value};
+use super::source::Spot;
 use crate::config::model::Target;
+use crate::config::name::NameError;
 use crate::config::pattern::Pattern;
 use crate::config::problem::Place;
 use crate::config::wording::Quoted;
@@ -13,46 +17,98 @@ use crate::config::words::Answer;
 
 const TARGET: &str = "the name of a pool, or { answer = \"refused\" } or another answer";
 
-pub(super) fn read(reader: &mut Reader<'_>, document: &DeTable<'_>) -> BTreeMap<Pattern, Target> {
-    let Some(section) = document.get("routes") else { return BTreeMap::new() };
-    reader.remember(Place::Routes, section.span().start);
-    let Some(table) = reader.table("routes", section, "a table: [routes]") else { return BTreeMap::new() };
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    let mut routes = Vec::new();
-    for (key, value) in entries {
-        let pattern = pattern(reader, key.get_ref(), key.span().start);
-        let target = target(reader, key.get_ref(), value);
-        routes.extend(pattern.zip(target));
-    }
-    routes.into_iter().collect()
+/// Routes as they are read, from however many files.
+#[derive(Default)]
+pub(super) struct Routes {
+    entries: Vec<Entry>,
+    /// The pools' names, each once: all routes to a pool share it.
+    pools: HashSet<Arc<str>>,
 }
 
-/// The pattern that `text` stands for, unless there was a route for it before.
-fn pattern(reader: &mut Reader<'_>, text: &str, offset: usize) -> Option<Pattern> {
-    let pattern: Pattern = match text.parse() {
-        Ok(pattern) => pattern,
-        Err(error) => {
-            reader.refuse(offset, error.what(), error.allowed());
-            return None;
+struct Entry {
+    pattern: Pattern,
+    spot: Spot,
+    /// The end of the pattern in its text.
+    end: usize,
+    /// None if it could not be read.
+    target: Option<Target>,
+}
+
+impl Routes {
+    /// Adds a route whose pattern is from `spot` to `end`.
+    pub(super) fn add(&mut self, spot: Spot, end: usize, pattern: Pattern, target: Option<Target>) {
+        self.entries.push(Entry { pattern, spot, end, target });
+    }
+
+    /// As [`Target::from_word`].
+    pub(super) fn target_of_word(&mut self, word: &str) -> Target {
+        match word.parse() {
+            Ok(answer) => Target::Answer(answer),
+            Err(_) => Target::Pool(self.pool(word)),
         }
-    };
-    let place = Place::Route(pattern.clone());
-    if let Some(first) = reader.position(&place) {
-        let what = format!("route {} is {place} once more (see {first})", Quoted(text));
-        let allowed = "one route for each pattern; upper and lower case are the same (RFC 4343), a dot at \
-                       the end makes no difference";
-        reader.refuse(offset, what, allowed);
-        return None;
     }
-    reader.remember(place, offset);
-    Some(pattern)
+
+    fn pool(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.pools.get(name) {
+            return known.clone();
+        }
+        let name: Arc<str> = name.into();
+        self.pools.insert(name.clone());
+        name
+    }
+
+    /// All routes, and where they are, in the order of their patterns. What is there once more is noted.
+    pub(super) fn finish(self, reader: &mut Reader) -> (BTreeMap<Pattern, Target>, Vec<Spot>) {
+        let mut entries = self.entries;
+        // Sorted once, rather than put into a map one by one: this is most of the work for a large file. The
+        // order of the files is kept among those of one pattern.
+        entries.sort_by(|a, b| a.pattern.cmp(&b.pattern).then(a.spot.cmp(&b.spot)));
+        entries.dedup_by(|again, first| {
+            let same = again.pattern == first.pattern;
+            if same {
+                refuse_again(reader, first, again);
+            }
+            same
+        });
+        entries.retain(|entry| entry.target.is_some());
+        let spots = entries.iter().map(|entry| entry.spot).collect();
+        let routes = entries.into_iter().filter_map(|entry| Some((entry.pattern, entry.target?)));
+        (routes.collect(), spots)
+    }
 }
 
-fn target(reader: &mut Reader<'_>, route: &str, value: &Value<'_>) -> Option<Target> {
+fn refuse_again(reader: &mut Reader, first: &Entry, again: &Entry) {
+    let place = Place::Route(again.pattern.clone());
+    let written = reader.text_at(again.spot, again.end).trim_matches(['"', '\'']);
+    let (written, see) = (Quoted(written).to_string(), reader.see(first.spot, again.spot.source));
+    let allowed = "one route for each pattern; upper and lower case are the same (RFC 4343), a dot at \
+                   the end makes no difference";
+    reader.refuse_at(again.spot, format!("route {written} is {place} once more{see}"), allowed);
+}
+
+pub(super) fn read(reader: &mut Reader, document: &DeTable<'_>, routes: &mut Routes) {
+    let Some(section) = document.get("routes") else { return };
+    reader.remember(Place::Routes, section.span().start);
+    let Some(table) = reader.table("routes", section, "a table: [routes]") else { return };
+    for (key, value) in table {
+        let Range { start, end } = key.span();
+        let pattern = pattern(reader, key.get_ref(), start);
+        let target = target(reader, key.get_ref(), value, routes);
+        if let Some(pattern) = pattern {
+            routes.add(reader.spot(start), end, pattern, target);
+        }
+    }
+}
+
+/// The pattern that `text` stands for.
+pub(super) fn pattern(reader: &mut Reader, text: &str, offset: usize) -> Option<Pattern> {
+    text.parse().map_err(|error: NameError| reader.refuse(offset, error.what(), error.allowed())).ok()
+}
+
+fn target(reader: &mut Reader, route: &str, value: &Value<'_>, routes: &mut Routes) -> Option<Target> {
     let subject = format!("route {}", Quoted(route));
     let Some(table) = value.get_ref().as_table() else {
-        return reader.string(&subject, value, TARGET).map(|pool| Target::Pool(pool.into()));
+        return reader.string(&subject, value, TARGET).map(|pool| Target::Pool(routes.pool(pool)));
     };
     let Some(answer) = table.get("answer") else {
         let hint = if table.is_empty() {

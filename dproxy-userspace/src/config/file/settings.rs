@@ -13,7 +13,7 @@ use crate::config::rules::{
     CONNECTIONS, IDLE_TIMEOUT, QUERIES_IN_FLIGHT, ROUTE_CAPACITY, SLOTS, TIMEOUT, WORKERS,
 };
 
-pub(super) fn fast_path(reader: &mut Reader<'_>, document: &DeTable<'_>) -> FastPath {
+pub(super) fn fast_path(reader: &mut Reader, document: &DeTable<'_>) -> FastPath {
     let mut fast_path = FastPath::default();
     let Some(section) = document.get("fast_path") else { return fast_path };
     let Some(table) = reader.table("fast_path", section, "a table: [fast_path]") else { return fast_path };
@@ -50,7 +50,7 @@ const SLOW_PATH_KEYS: [&str; 6] = [
     "queries_in_flight",
 ];
 
-pub(super) fn slow_path(reader: &mut Reader<'_>, document: &DeTable<'_>) -> SlowPath {
+pub(super) fn slow_path(reader: &mut Reader, document: &DeTable<'_>) -> SlowPath {
     let default = SlowPath::default();
     let Some(section) = document.get("slow_path") else { return default };
     let Some(table) = reader.table("slow_path", section, "a table: [slow_path]") else { return default };
@@ -83,7 +83,7 @@ pub(super) fn slow_path(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Slow
     }
 }
 
-pub(super) fn control(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Control {
+pub(super) fn control(reader: &mut Reader, document: &DeTable<'_>) -> Control {
     let mut control = Control::default();
     let Some(section) = document.get("control") else { return control };
     let Some(table) = reader.table("control", section, "a table: [control]") else { return control };
@@ -93,7 +93,7 @@ pub(super) fn control(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Contro
     control
 }
 
-fn path(reader: &mut Reader<'_>, table: &DeTable<'_>, key: &str, place: Place, path: &mut PathBuf) {
+fn path(reader: &mut Reader, table: &DeTable<'_>, key: &str, place: Place, path: &mut PathBuf) {
     let Some(value) = table.get(key) else { return };
     let allowed = format!("a path: \"{}\"", path.display());
     if let Some(text) = reader.string(&place.to_string(), value, &allowed) {

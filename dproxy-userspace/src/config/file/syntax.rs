@@ -3,15 +3,17 @@
 use toml::de::Error;
 
 use super::reader::Reader;
+use super::source::Source;
 use crate::config::wording::Quoted;
 
 /// Notes what is wrong with the text as TOML. True if what could be parsed is still worth reading:
 /// after a duplicate key it is, after anything else it may be far from what was meant.
-pub(super) fn report(reader: &mut Reader<'_>, text: &str, mut errors: Vec<Error>) -> bool {
+pub(super) fn report(reader: &mut Reader, source: &Source, mut errors: Vec<Error>) -> bool {
+    let text = source.text();
     let offset = |error: &Error| error.span().map_or(text.len(), |span| span.start);
     errors.sort_by_key(offset);
     // One slip often makes several errors on its line.
-    errors.dedup_by_key(|error| reader.line(offset(error)));
+    errors.dedup_by_key(|error| source.position(offset(error)).line);
     for error in &errors {
         let (what, allowed) = describe(text, error);
         reader.refuse(offset(error), what, allowed);
