@@ -14,6 +14,7 @@ mod policy;
 mod port_range;
 mod problem;
 mod rules;
+mod verdicts;
 mod wording;
 mod words;
 
@@ -30,6 +31,6 @@ pub use pattern::{Pattern, PatternKind};
 pub use policy::Policy;
 pub use port_range::PortRange;
 pub use problem::{Place, Problem, Refusal};
-pub use rules::{MAX_LABEL_COUNTS, MAX_LISTENERS, MAX_ROUTES, check};
+pub use rules::{MAX_LABEL_COUNTS, MAX_LISTENERS, MAX_ROUTES, check, check_change};
 pub(crate) use wording::{Quoted, counted, listed};
 pub use words::{Answer, HashInput, XdpMode};

@@ -48,6 +48,16 @@ impl Name {
         Some(Self { wire: rest.get(usize::from(length)..)?.into() })
     }
 
+    /// Is this below `other`, at any depth?
+    pub fn is_below(&self, other: &Self) -> bool {
+        let mut rest = self.wire();
+        while rest.len() > other.wire.len() {
+            let Some((&length, tail)) = rest.split_first() else { return false };
+            rest = tail.get(usize::from(length)..).unwrap_or_default();
+        }
+        rest.len() < self.wire.len() && *rest == *other.wire
+    }
+
     /// Number of labels, 0 (the root) to 127.
     pub fn label_count(&self) -> usize {
         self.labels().count()

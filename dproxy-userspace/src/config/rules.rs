@@ -11,19 +11,35 @@ pub(super) use pools::SWITCH_PERCENT;
 pub use routes::{MAX_LABEL_COUNTS, MAX_ROUTES};
 pub(super) use slow_path::{CONNECTIONS, IDLE_TIMEOUT, QUERIES_IN_FLIGHT, TIMEOUT, WORKERS};
 
+use super::change::Change;
 use super::model::{Config, Control, FastPath};
 use super::problem::{Place, Problem};
 use super::wording::Quoted;
 
 /// Everything that is wrong with `config`; nothing if it can be applied.
 pub fn check(config: &Config) -> Vec<Problem> {
+    let mut found = check_all_but_routes(config);
+    routes::check(config, &mut found);
+    found
+}
+
+/// What [`check`] finds in `config`, which was free of problems until `change` was made to it, in the time that
+/// the change takes and not that of all routes. It leaves out [`MAX_LABEL_COUNTS`], which takes a count of them
+/// all.
+pub fn check_change(config: &Config, change: &Change) -> Vec<Problem> {
+    let mut found = check_all_but_routes(config);
+    routes::check_change(config, change, &mut found);
+    found
+}
+
+/// They are few.
+fn check_all_but_routes(config: &Config) -> Vec<Problem> {
     let mut found = Vec::new();
     listen::check(config, &mut found);
     check_fast_path(&config.fast_path, &mut found);
     slow_path::check(&config.slow_path, &mut found);
     check_control(&config.control, &mut found);
     pools::check(config, &mut found);
-    routes::check(config, &mut found);
     found
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the configuration as operators meet it: text in, values or messages out.
 
 mod addresses;
+mod changes;
 mod errors;
 mod include;
 mod live_edits;
@@ -8,6 +9,7 @@ mod load;
 mod name;
 mod pattern;
 mod ports;
+mod speed;
 mod valid;
 
 /// A `[listen]` of three lines with which nothing is wrong.

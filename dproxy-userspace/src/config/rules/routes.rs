@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::change::Change;
 use crate::config::model::{Config, Target};
+use crate::config::name::Name;
 use crate::config::pattern::Pattern;
 use crate::config::problem::{Place, Problem};
 use crate::config::wording::{Quoted, counted, listed, nearest};
@@ -20,10 +22,7 @@ pub(super) fn check(config: &Config, found: &mut Vec<Problem>) {
     for (pattern, target) in &config.routes {
         check_target(config, pattern, target, found);
     }
-    // Patterns are ordered by name, so that those of one name are neighbours.
-    let mut names: Vec<_> = config.routes.keys().map(|pattern| &pattern.name).collect();
-    names.dedup();
-    names.retain(|name| !name.is_root());
+    let names = names(config);
     check_number(names.len(), found);
     let label_counts: BTreeSet<_> = names.iter().map(|name| name.label_count()).collect();
     if label_counts.len() > MAX_LABEL_COUNTS {
@@ -31,6 +30,33 @@ pub(super) fn check(config: &Config, found: &mut Vec<Problem>) {
         let allowed = format!("at most {MAX_LABEL_COUNTS}, a limit of the fast path");
         found.push(Problem::new(Place::Routes, says, allowed));
     }
+}
+
+pub(super) fn check_change(config: &Config, change: &Change, found: &mut Vec<Problem>) {
+    if change.pools.values().any(Option::is_none) {
+        for (pattern, target) in &config.routes {
+            check_target(config, pattern, target, found);
+        }
+    } else {
+        for (pattern, target) in &change.routes {
+            if let Some(target) = target {
+                check_target(config, pattern, target, found);
+            }
+        }
+    }
+    // There are no more names than routes.
+    if config.routes.len() > MAX_ROUTES {
+        check_number(names(config).len(), found);
+    }
+}
+
+/// The names that have routes, besides the root.
+fn names(config: &Config) -> Vec<&Name> {
+    // Patterns are ordered by name, so that those of one name are neighbours.
+    let mut names: Vec<_> = config.routes.keys().map(|pattern| &pattern.name).collect();
+    names.dedup();
+    names.retain(|name| !name.is_root());
+    names
 }
 
 fn check_target(config: &Config, pattern: &Pattern, target: &Target, found: &mut Vec<Problem>) {
