@@ -27,6 +27,15 @@ pub enum Action {
     Abort,
 }
 
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The packet was handled: what to do with it, and why.
+    Ended(Action, Reason),
+    /// It is as it was, and this would happen to it.
+    Explained(Explain),
+}
+
 /// Handles one packet, or only explains what would happen to it.
 #[inline(always)]
 pub fn run<P: Packet, T: Tables, S: State>(
@@ -35,7 +44,7 @@ pub fn run<P: Packet, T: Tables, S: State>(
     state: &mut S,
     work: &mut Work,
     explain: Option<u64>,
-) -> (Action, Option<Explain>) {
+) -> Outcome {
     let generation = match explain {
         Some(asked) if asked != 0 => asked,
         Some(_) => tables.active(),
@@ -51,8 +60,12 @@ pub fn run<P: Packet, T: Tables, S: State>(
     let decided = decide(packet, tables, state, work);
     if work.is_explained {
         let reason = decided.map_or_else(|reason| reason, |()| work.plan.reason());
-        let explanation = Explain { key: 0, generation, reason: reason as u32, subject: work.subject };
-        return (Action::Pass, Some(explanation));
+        return Outcome::Explained(Explain {
+            key: 0,
+            generation,
+            reason: reason as u32,
+            subject: work.subject,
+        });
     }
     if decided.is_err() && work.subject.pool != NO_ID {
         // No slot is taken, and the next packet must not draw what was of no use to this one.
@@ -67,7 +80,7 @@ pub fn run<P: Packet, T: Tables, S: State>(
         Verdict::Drop => Action::Drop,
         Verdict::Abort => Action::Abort,
     };
-    (action, None)
+    Outcome::Ended(action, reason)
 }
 
 /// Everything in front of commit: changes nothing but `work`.

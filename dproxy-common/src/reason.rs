@@ -17,6 +17,20 @@ pub enum Verdict {
     Abort,
 }
 
+impl Verdict {
+    /// The word for it in statistics, in `explain` and in the log.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Deliver => "deliver",
+            Self::Forward => "forward",
+            Self::Answer => "answer",
+            Self::Drop => "drop",
+            Self::Abort => "abort",
+        }
+    }
+}
+
 /// Declares a `Reason`: error code, counter index, metric label and text in one.
 #[macro_export]
 macro_rules! reasons {

@@ -32,7 +32,7 @@ mod program {
     use dproxy_common::{
         egress,
         packet::Packet as _,
-        pipeline::{self, Action},
+        pipeline::{self, Action, Outcome},
         reason::Reason,
     };
 
@@ -49,10 +49,13 @@ mod program {
         let mut packet = Xdp::new(&ctx);
         let asked = packet.explain_request(Maps.explain_key());
         let Some(work) = PerPacket.work() else { return XDP_ABORTED };
-        let (action, explanation) = pipeline::run(&mut packet, &Maps, &mut PerPacket, work, asked);
-        if let Some(explanation) = explanation {
-            packet.write_explanation(explanation);
-        }
+        let action = match pipeline::run(&mut packet, &Maps, &mut PerPacket, work, asked) {
+            Outcome::Ended(action, _) => action,
+            Outcome::Explained(explanation) => {
+                packet.write_explanation(explanation);
+                return XDP_PASS;
+            }
+        };
         match action {
             Action::Pass => XDP_PASS,
             Action::Drop => XDP_DROP,

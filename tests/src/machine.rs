@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use dproxy_common::{
     abi::{BackendLive, NextHop, Subject},
-    explain::Explain,
     host::{HostPacket, HostState},
     pipeline::{self, Action},
     reason::{Reason, Verdict},
@@ -77,17 +76,20 @@ impl Host {
 impl Machine for Host {
     fn receive(&mut self, frame: &[u8], interface: u32) -> Outcome {
         let mut packet = HostPacket::new(frame, interface);
-        let (action, _) = pipeline::run(&mut packet, &self.memory, &mut self.state, &mut self.work, None);
-        let (reason, _) = *self.state.ended.last().expect("every packet is counted");
+        let run = pipeline::run(&mut packet, &self.memory, &mut self.state, &mut self.work, None);
+        let pipeline::Outcome::Ended(action, reason) = run else { panic!("nobody asked for an explanation") };
+        let counted = self.state.ended.last().map(|(reason, _)| *reason);
+        assert_eq!(counted, Some(reason), "every packet is counted");
         check_action(reason, action);
         Outcome { reason, frame: packet.frame().to_vec(), sent_back: action == Action::Send(interface) }
     }
 
     fn explain(&mut self, frame: &[u8]) -> (Reason, Subject) {
         let mut packet = HostPacket::new(frame, 1);
-        let (_, explanation) =
-            pipeline::run(&mut packet, &self.memory, &mut self.state, &mut self.work, Some(0));
-        let explanation: Explain = explanation.expect("it was asked for");
+        let run = pipeline::run(&mut packet, &self.memory, &mut self.state, &mut self.work, Some(0));
+        let pipeline::Outcome::Explained(explanation) = run else {
+            panic!("it was asked for an explanation")
+        };
         (explanation.reason().expect("a reason"), explanation.subject)
     }
 

@@ -6,7 +6,6 @@ use dproxy_common::abi::{BackendCounters, ListenerCounters};
 use dproxy_common::reason::Reason;
 
 use super::Engine;
-use super::explain::verdict;
 use crate::api::{ApiError, BackendStats, ListenerStats, PoolStats, RouteStats, SlowPathStats, Stats};
 use crate::datapath::{self, DatapathError};
 use crate::slow_path;
@@ -44,7 +43,7 @@ impl Engine {
         };
         for (reason, &packets) in Reason::ALL.iter().zip(&counters.fast.reasons) {
             stats.reasons.insert(reason.label().to_owned(), packets);
-            *stats.verdicts.entry(verdict(reason.verdict()).to_owned()).or_default() += packets;
+            *stats.verdicts.entry(reason.verdict().label().to_owned()).or_default() += packets;
         }
         self.name_counters(&counters, &mut stats);
         Ok(stats)

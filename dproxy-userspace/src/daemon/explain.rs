@@ -130,7 +130,7 @@ impl Engine {
             listener,
             path: if left.is_none() { Path::Fast } else { Path::Slow },
             left_by_fast_path: left,
-            verdict: self::verdict(verdict).to_owned(),
+            verdict: verdict.label().to_owned(),
             reason: reason.to_owned(),
             description: description.trim().to_owned(),
             route: applied.and_then(|pattern: &Pattern| self.route(pattern).ok()),
@@ -183,17 +183,5 @@ impl Engine {
             HashInput::Client => client.to_string(),
             HashInput::QnameClient => format!("{name} and {client}"),
         })
-    }
-}
-
-/// The word for what becomes of a packet.
-pub(crate) const fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Forward => "forward",
-        Verdict::Deliver => "deliver",
-        Verdict::Answer => "answer",
-        Verdict::Drop => "drop",
-        Verdict::Abort => "abort",
     }
 }

@@ -34,8 +34,8 @@ mod tests;
 
 pub use edit::{Edit, EditError};
 pub use engine::{Engine, Requests};
+pub(crate) use explain::EXAMPLE_PORT;
 pub use explain::Question;
-pub(crate) use explain::{EXAMPLE_PORT, verdict};
 pub use handle::{Handle, Stopped};
 pub use network::{Network, NoNetwork};
 pub use proxy::Proxy;

@@ -6,7 +6,6 @@ use super::{per_second, target};
 use crate::api::{SlowPathStats, Stats};
 use crate::cli::style::{Paint, Style};
 use crate::cli::table::{Align, Cell, Table, grouped};
-use crate::daemon::verdict;
 use crate::slow_path;
 
 /// How `dproxy stats` shows counters.
@@ -103,7 +102,7 @@ fn sections(stats: &Stats, all: bool) -> [Section; 6] {
 
 /// In the order of the reasons, and behind them those that only a newer daemon knows.
 fn reasons(stats: &Stats, all: bool) -> Vec<Row> {
-    let known = Reason::ALL.map(|reason| (reason.label(), verdict(reason.verdict())));
+    let known = Reason::ALL.map(|reason| (reason.label(), reason.verdict().label()));
     let is_known = |label: &str| known.iter().any(|(known, _)| *known == label);
     let newer = stats.reasons.keys().map(String::as_str).filter(|label| !is_known(label));
     known

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use dproxy_common::abi::{Backend, BackendLive, Destination, Listener, NatSettings, NextHop};
 use dproxy_common::explain::Explain;
 use dproxy_common::host::{HostPacket, HostState};
-use dproxy_common::pipeline;
+use dproxy_common::pipeline::{self, Outcome};
 use dproxy_common::reason::Reason;
 use dproxy_common::wire::{Address, Be16};
 use dproxy_common::work::Work;
@@ -190,8 +190,10 @@ impl Datapath for FakeDatapath {
         let memory = self.tables().memory();
         let (mut packet, mut state) = (HostPacket::new(frame, INTERFACE), HostState::new(10, 1));
         let mut work = Work::EMPTY;
-        let (_, explained) = pipeline::run(&mut packet, &memory, &mut state, &mut work, Some(generation));
-        Ok(explained.unwrap())
+        match pipeline::run(&mut packet, &memory, &mut state, &mut work, Some(generation)) {
+            Outcome::Explained(explanation) => Ok(explanation),
+            Outcome::Ended(action, reason) => panic!("{reason:?}, {action:?} instead of an explanation"),
+        }
     }
 
     fn counters(&self) -> Result<Counters, DatapathError> {
