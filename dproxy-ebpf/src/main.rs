@@ -12,6 +12,8 @@
 #[cfg(target_arch = "bpf")]
 mod counters;
 #[cfg(target_arch = "bpf")]
+mod log;
+#[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod packet;
@@ -37,7 +39,7 @@ mod program {
     };
 
     use crate::{
-        counters,
+        counters, log,
         maps::{Maps, PerPacket},
         packet::Xdp,
         skb::Skb,
@@ -49,13 +51,14 @@ mod program {
         let mut packet = Xdp::new(&ctx);
         let asked = packet.explain_request(Maps.explain_key());
         let Some(work) = PerPacket.work() else { return XDP_ABORTED };
-        let action = match pipeline::run(&mut packet, &Maps, &mut PerPacket, work, asked) {
-            Outcome::Ended(action, _) => action,
+        let (action, reason) = match pipeline::run(&mut packet, &Maps, &mut PerPacket, work, asked) {
+            Outcome::Ended(action, reason) => (action, reason),
             Outcome::Explained(explanation) => {
                 packet.write_explanation(explanation);
                 return XDP_PASS;
             }
         };
+        log::ended(&packet, reason, &work.subject, || (work.frame.network.source, work.frame.udp.source));
         match action {
             Action::Pass => XDP_PASS,
             Action::Drop => XDP_DROP,
@@ -83,6 +86,7 @@ mod program {
             None => (Reason::Internal, TC_ACT_SHOT),
         };
         counters::ended(reason, &restoration.subject);
+        log::ended(&packet, reason, &restoration.subject, || (restoration.address, restoration.port));
         action
     }
 

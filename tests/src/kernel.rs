@@ -58,6 +58,15 @@ pub struct InKernel {
 impl InKernel {
     /// Loads the program with the tables of a world.
     pub fn new(world: &World) -> Self {
+        Self::load(world, false)
+    }
+
+    /// The same with a line in the log about each packet.
+    pub fn logging(world: &World) -> Self {
+        Self::load(world, true)
+    }
+
+    fn load(world: &World, log_packets: bool) -> Self {
         let folder = PathBuf::from(format!("/sys/fs/bpf/dproxy-test-{}", std::process::id()));
         let options = KernelOptions {
             capacity: world.capacity,
@@ -65,6 +74,7 @@ impl InKernel {
             interfaces: Vec::new(),
             mode: XdpMode::Generic,
             bpffs: folder.clone(),
+            log_packets,
         };
         let mut kernel = Kernel::load(&options).unwrap_or_else(|error| panic!("{error}"));
         // Without interfaces, nothing is ever pinned there. (If another test is faster, it is gone already.)

@@ -13,11 +13,17 @@ const BUDGET: u32 = 150_000;
 #[test]
 fn verified_instructions() {
     in_namespace("budget::verified_instructions", |interfaces| {
-        let kernel = InKernel::new(&World::new(CONFIG, interfaces)).kernel;
-        for (program, verified) in kernel.verified_instructions() {
-            let verified = verified.expect("this kernel tells (Linux 5.16)");
-            println!("program {program}: {verified} verified instructions, {BUDGET} allowed");
-            assert!(verified <= BUDGET, "{program}: {verified} verified instructions, {BUDGET} allowed");
+        let world = World::new(CONFIG, interfaces);
+        for (loaded, how) in
+            [(InKernel::new(&world), ""), (InKernel::logging(&world), ", logging every packet")]
+        {
+            for (program, verified) in loaded.kernel.verified_instructions() {
+                let verified = verified.expect("this kernel tells (Linux 5.16)");
+                let told =
+                    format!("program {program}{how}: {verified} verified instructions, {BUDGET} allowed");
+                println!("{told}");
+                assert!(verified <= BUDGET, "{told}");
+            }
         }
     });
 }

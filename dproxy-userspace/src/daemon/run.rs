@@ -128,6 +128,7 @@ fn fast_path(config: &Config) -> Result<Box<dyn Datapath>, LoadError> {
         interfaces: config.listen.interfaces.clone(),
         mode: config.listen.xdp,
         bpffs: config.control.bpffs.clone(),
+        log_packets: tracing::enabled!(target: "packets", tracing::Level::TRACE),
     });
     match loaded {
         Ok(kernel) => Ok(Box::new(kernel)),

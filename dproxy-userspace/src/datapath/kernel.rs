@@ -19,6 +19,7 @@ use super::{
     grace::GracePeriod,
     load::{self, incomplete},
     maps::Maps,
+    packet_log::PacketLog,
     pins::Pins,
     table::Table,
     verify::verify,
@@ -41,6 +42,8 @@ pub struct KernelOptions {
     pub mode: XdpMode,
     /// Folder for pins, in a BPF file system.
     pub bpffs: PathBuf,
+    /// Log a line about each packet, up to a rate.
+    pub log_packets: bool,
 }
 
 /// Why there is no fast path.
@@ -76,6 +79,7 @@ impl LoadError {
 pub struct Kernel {
     // Fields are dropped in this order: first of all, packets stop coming.
     places: Vec<Place>,
+    packet_log: Option<PacketLog>,
     pins: Pins,
     mode: XdpMode,
     pub(super) maps: Maps,
@@ -102,6 +106,7 @@ impl Kernel {
             .collect::<Result<_, DatapathError>>()?;
         let (mut ebpf, settings) = load::load(options)?;
         let egress = egress::load(&mut ebpf);
+        let packet_log = options.log_packets.then(|| PacketLog::start(&mut ebpf)).transpose()?;
         let processors = aya::util::nr_cpus()
             .map_err(|(file, error)| DatapathError(format!("cannot read {file}: {error}; mount /sys")))?;
         seed_cursors(&ebpf, processors)?;
@@ -110,6 +115,7 @@ impl Kernel {
             .map_err(|error| DatapathError(format!("cannot map the slots into memory: {error}")))?;
         Ok(Self {
             places,
+            packet_log,
             pins,
             mode: options.mode,
             maps: Maps::open(&capacity, |name| map(&ebpf, name))?,
@@ -175,6 +181,9 @@ impl Datapath for Kernel {
         self.maps.fill(snapshot)?;
         verify(&snapshot.names, number, |frame| self.explain(frame, number))?;
         self.counters.use_ids(&snapshot.names);
+        if let Some(log) = &self.packet_log {
+            log.rename(&snapshot.names);
+        }
         self.maps.activate(number);
         self.grace.wait();
         Ok(())

@@ -40,6 +40,9 @@ pub(super) fn load(options: &KernelOptions) -> Result<(Ebpf, Settings), LoadErro
     let global = Global(settings);
     let mut loader = EbpfLoader::new();
     loader.override_global("SETTINGS", &global, true);
+    // Off, the verifier removes what makes the lines.
+    let log_level = if options.log_packets { aya_log::Level::Trace as u8 } else { 0 };
+    loader.override_global(aya_log::LEVEL, &log_level, true);
     for (map, entries) in maps::sizes(&options.capacity) {
         loader.map_max_entries(map, entries);
     }

@@ -14,6 +14,7 @@ mod kernel;
 mod load;
 mod lock;
 mod maps;
+mod packet_log;
 mod pins;
 mod question;
 mod table;

@@ -3,12 +3,14 @@
 mod attach;
 mod counters;
 mod explain;
+mod packet_log;
 mod publish;
 mod stream;
 mod takeover;
 mod world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use dproxy_common::{abi::NextHop, wire::Mac};
 
@@ -27,6 +29,7 @@ fn options(interfaces: &[&str], mode: XdpMode) -> KernelOptions {
         interfaces: interfaces.iter().map(ToString::to_string).collect(),
         mode,
         bpffs: world::BPFFS.into(),
+        log_packets: false,
     }
 }
 
@@ -35,11 +38,13 @@ struct Compiler {
     ids: Ids,
     capacity: Capacity,
     number: u64,
+    /// Backends on this host, and the listener that each stands for.
+    locals: BTreeMap<SocketAddr, SocketAddr>,
 }
 
 impl Compiler {
     fn new(capacity: Capacity) -> Self {
-        Self { ids: Ids::new(&capacity), capacity, number: 0 }
+        Self { ids: Ids::new(&capacity), capacity, number: 0, locals: BTreeMap::new() }
     }
 
     /// The next generation, from what follows `[listen]`'s first lines.
@@ -47,7 +52,8 @@ impl Compiler {
         let listen =
             format!("[listen]\ninterfaces = [\"v0\"]\naddresses = [\"{SOURCE}\", \"[2001:db8::53]:5353\"]\n");
         let config = crate::config::Config::parse(&format!("{listen}{rest}"), "test").unwrap();
-        let host = Host { sources: BTreeSet::from([SOURCE.parse().unwrap()]), ..Host::default() };
+        let sources = BTreeSet::from([SOURCE.parse().unwrap()]);
+        let host = Host { sources, locals: self.locals.clone() };
         self.number += 1;
         compile(&config, &host, &mut self.ids, self.number, &self.capacity).unwrap()
     }
@@ -78,7 +84,11 @@ fn next_hop() -> NextHop {
 
 /// A loaded kernel, attached to nothing, with [`SIMPLE`] in force and all its backends reachable.
 fn simple() -> (Kernel, Compiler, Snapshot) {
-    let mut kernel = Kernel::load(&options(&[], XdpMode::Auto)).unwrap();
+    simple_with(&options(&[], XdpMode::Auto))
+}
+
+fn simple_with(options: &KernelOptions) -> (Kernel, Compiler, Snapshot) {
+    let mut kernel = Kernel::load(options).unwrap();
     let mut compiler = Compiler::new(kernel.capacity());
     let snapshot = compiler.compile(SIMPLE);
     kernel.publish(&snapshot).unwrap();
