@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use super::log::LogFormat;
 use crate::config::parse_address;
 
 /// DNS load balancer in the kernel's network path
@@ -106,6 +107,9 @@ pub(super) struct Run {
     /// info,dproxy_userspace::network=debug
     #[arg(long, env = "DPROXY_LOG", hide_env = true, default_value = "info", value_parser = directives)]
     pub(super) log: String,
+    /// What a line of the log looks like
+    #[arg(long, env = "DPROXY_LOG_FORMAT", hide_env = true, value_name = "FORMAT", default_value = "auto")]
+    pub(super) log_format: LogFormat,
 }
 
 fn directives(text: &str) -> Result<String, String> {

@@ -12,7 +12,7 @@ use crate::daemon;
 
 /// `dproxy run`.
 pub(super) fn run(run: &Run, socket: Option<&Path>) -> Result<(), Failure> {
-    log::start(&run.log);
+    log::start(&run.log, run.log_format);
     // The engine has the main thread; the API gets one of its own, so that it never waits for it.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(Failure::Start)?;

@@ -16,6 +16,7 @@ fn every_verb_is_understood() {
     for line in [
         "run",
         "run --config f.toml --log debug,dproxy_userspace=trace --socket /s",
+        "run --log info,packets=trace --log-format json",
         "check --config f.toml",
         "import dproxy /srv/dproxy",
         "import dproxy . --interface eth0 --interface eth1 --listen 192.0.2.53 --output f.toml --force",
@@ -53,6 +54,7 @@ fn misuse_is_refused() {
         ("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
         ("frobnicate", ErrorKind::InvalidSubcommand),
         ("run --log dproxy=loud", ErrorKind::ValueValidation),
+        ("run --log-format xml", ErrorKind::InvalidValue),
         ("import dproxy", ErrorKind::MissingRequiredArgument),
         ("import bind .", ErrorKind::InvalidSubcommand),
         ("import dproxy . --force", ErrorKind::MissingRequiredArgument),
