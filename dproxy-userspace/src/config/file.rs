@@ -26,6 +26,7 @@ use toml::de::DeTable;
 use super::model::{Config, Pool};
 use super::problem::Place;
 use super::rules::check;
+pub(super) use plain::words;
 use reader::Reader;
 pub use report::{ConfigError, FileProblem, Position};
 use routes::Routes;

@@ -9,6 +9,8 @@ mod load;
 mod name;
 mod pattern;
 mod ports;
+mod save;
+mod save_any;
 mod speed;
 mod valid;
 
