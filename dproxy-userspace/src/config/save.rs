@@ -87,22 +87,17 @@ impl Config {
         if change.is_empty() {
             return Ok(Vec::new());
         }
-        let texts = read.into_inner().into_iter().filter_map(|(path, octets)| {
-            // What was loaded is UTF-8.
-            Some((path, String::from_utf8(octets).ok()?))
-        });
-        let rewrites: Vec<_> = texts
-            .enumerate()
-            .filter_map(|(index, (path, before))| {
-                let text = rewritten(
-                    &path,
-                    &before,
-                    index == 0,
-                    &Difference { old: &in_files, new: self, change: &change },
-                )?;
-                (text != before).then_some(Rewrite { path, text, before })
-            })
-            .collect();
+        let difference = Difference { old: &in_files, new: self, change: &change };
+        let mut rewrites = Vec::new();
+        for (index, (path, octets)) in read.into_inner().into_iter().enumerate() {
+            // It is UTF-8, as it was loaded. A file that cannot be edited is one that does not say what it should.
+            if let Ok(before) = String::from_utf8(octets)
+                && let Some(text) = rewritten(&path, &before, index == 0, &difference)
+                && text != before
+            {
+                rewrites.push(Rewrite { path, text, before });
+            }
+        }
         self.try_out(path, &rewrites)?;
         Ok(rewrites)
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::{Rewrite, SaveError};
@@ -38,7 +38,9 @@ impl Prepared {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         // Hidden, so that no `include` finds it.
         let temporary = file.with_file_name(format!(".{name}.{}", std::process::id()));
-        let mut new = File::create_new(&temporary)?;
+        // One that is there was left behind by a predecessor of the same number that was killed.
+        let _ = fs::remove_file(&temporary);
+        let mut new = File::options().write(true).create_new(true).mode(0o600).open(&temporary)?;
         let prepared = Self { temporary, file, in_place: false };
         let old = fs::metadata(&prepared.file)?;
         new.write_all(text.as_bytes())?;

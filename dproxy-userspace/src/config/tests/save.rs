@@ -157,6 +157,8 @@ fn mode_and_links_stay_and_nothing_is_left_behind() {
     let (path, link) = (folder.path().join("main.toml"), folder.path().join("link.toml"));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     symlink("main.toml", &link).unwrap();
+    // As a predecessor leaves it that was killed.
+    fs::write(folder.path().join(format!(".main.toml.{}", std::process::id())), "half a").unwrap();
     config.routes.clear();
     write_files(&config.rewrites(&link).unwrap()).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
