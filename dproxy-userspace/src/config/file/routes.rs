@@ -60,9 +60,9 @@ impl Routes {
     /// All routes, and where they are, in the order of their patterns. What is there once more is noted.
     pub(super) fn finish(self, reader: &mut Reader) -> (BTreeMap<Pattern, Target>, Vec<Spot>) {
         let mut entries = self.entries;
-        // Sorted once, rather than put into a map one by one: this is most of the work for a large file. The
-        // order of the files is kept among those of one pattern.
-        entries.sort_by(|a, b| a.pattern.cmp(&b.pattern).then(a.spot.cmp(&b.spot)));
+        // Sorted once, by octets, rather than put into a map one by one: this is most of the work for a large
+        // file. The order of the files is kept among those of one pattern.
+        entries.sort_by_cached_key(|entry| (entry.pattern.name.sort_key(), entry.pattern.kind, entry.spot));
         entries.dedup_by(|again, first| {
             let same = again.pattern == first.pattern;
             if same {

@@ -169,6 +169,7 @@ proptest! {
             labels.iter().rev().map(|label| label.to_ascii_lowercase()).collect::<Vec<_>>()
         });
         prop_assert_eq!(names[0].cmp(&names[1]), reversed[0].cmp(&reversed[1]));
+        prop_assert_eq!(names[0].cmp(&names[1]), names[0].sort_key().cmp(&names[1].sort_key()));
     }
 
     #[test]
