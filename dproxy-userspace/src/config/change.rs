@@ -7,6 +7,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 
+use serde::{Deserialize, Serialize};
+
 use super::model::{Config, Control, FastPath, Listen, Pool, SlowPath, Target};
 use super::pattern::Pattern;
 
@@ -22,7 +24,8 @@ pub struct Change {
 }
 
 /// All of a configuration but its pools and routes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     /// Where clients are served.
     pub listen: Listen,

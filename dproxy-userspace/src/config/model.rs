@@ -1,7 +1,8 @@
 //! The configuration as the rest of the daemon sees it.
 //!
-//! Serialized, it has the form of the file, so that what is written can be read again. It need not
-//! be free of contradictions: [`check`](super::check) finds those.
+//! Serialized, it has the form of the file, so that what is written can be read again. Deserialized, as from
+//! a record of another version of dproxy, it has defaults for what is missing, and what is not known is left
+//! out. It need not be free of contradictions: [`check`](super::check) finds those.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::duration;
 use super::pattern::Pattern;
@@ -36,7 +37,8 @@ pub struct Config {
 }
 
 /// Where clients are served.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Listen {
     /// Interfaces that the fast path attaches to: at least one, unless it is off.
     pub interfaces: Vec<String>,
@@ -46,7 +48,7 @@ pub struct Listen {
     pub xdp: XdpMode,
     /// Largest EDNS UDP payload size, in octets, that a query may announce to a backend (RFC 6891
     /// §6.2.3): 512 to 4096, or `None` to leave it alone.
-    #[serde(serialize_with = "number_or_off")]
+    #[serde(with = "number_or_off")]
     pub edns_udp_size: Option<u16>,
 }
 
@@ -66,15 +68,38 @@ impl Default for Listen {
     }
 }
 
-fn number_or_off<S: Serializer>(size: &Option<u16>, serializer: S) -> Result<S::Ok, S::Error> {
-    match size {
-        Some(size) => serializer.serialize_u16(*size),
-        None => serializer.serialize_str("off"),
+mod number_or_off {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(size: &Option<u16>, serializer: S) -> Result<S::Ok, S::Error> {
+        match size {
+            Some(size) => serializer.serialize_u16(*size),
+            None => serializer.serialize_str("off"),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Size {
+            Number(u16),
+            Off(Off),
+        }
+        #[derive(Deserialize)]
+        enum Off {
+            #[serde(rename = "off")]
+            Off,
+        }
+        Ok(match Size::deserialize(deserializer)? {
+            Size::Number(size) => Some(size),
+            Size::Off(Off::Off) => None,
+        })
     }
 }
 
 /// Sizes of the fast path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct FastPath {
     /// Queries in flight at most: a power of two, 1024 to 16777216. A slot takes 64 octets.
     pub slots: u32,
@@ -92,17 +117,18 @@ impl Default for FastPath {
 }
 
 /// Limits of the slow path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SlowPath {
     /// Threads, 1 to 256; `None`: one for each processor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<u32>,
     /// A client's patience, 100 ms to 30 s: after a third of it, a query over UDP goes to another backend;
     /// at its end, the answer is SERVFAIL.
-    #[serde(serialize_with = "duration::serialize")]
+    #[serde(with = "duration")]
     pub timeout: Duration,
     /// How long a client's TCP connection may be idle (RFC 7766 §6.2.3): 1 s to 10 min.
-    #[serde(serialize_with = "duration::serialize")]
+    #[serde(with = "duration")]
     pub idle_timeout: Duration,
     /// Clients' TCP connections at most, 1 to 1,000,000.
     pub tcp_connections: u32,
@@ -126,7 +152,8 @@ impl Default for SlowPath {
 }
 
 /// Where the daemon is controlled and keeps its pins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Control {
     /// The Unix socket that `dproxy` and other programs talk to.
     pub socket: PathBuf,
@@ -141,7 +168,8 @@ impl Default for Control {
 }
 
 /// A named set of backends, one of which gets the query.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Pool {
     /// How the backend is chosen.
     #[serde(flatten)]
@@ -162,7 +190,7 @@ pub struct Pool {
 
 /// A pool's clients on their way to another pool. Whom it concerns follows from a client's address alone, and
 /// who is among a share is among every larger one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Switch {
     /// The other pool. It must not be on a switch itself.
     pub to: Arc<str>,
@@ -171,14 +199,14 @@ pub struct Switch {
 }
 
 /// A backend as a member of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightedBackend {
     /// Where it listens.
     pub address: SocketAddr,
     /// Its share of the pool's queries, relative to the others': 0 (none) to 1000.
     pub weight: u16,
     /// Does it get no queries for now, as with weight 0, though it keeps its weight for later?
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub drained: bool,
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::problem::Refusal;
 
@@ -14,7 +14,7 @@ macro_rules! words {
         $name:ident, $kind:literal { $($(#[$value_doc:meta])* $value:ident = $word:literal,)* }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum $name {
             $($(#[$value_doc])* #[serde(rename = $word)] $value,)*
         }
