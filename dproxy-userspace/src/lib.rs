@@ -19,3 +19,4 @@ pub mod datapath;
 pub mod import;
 pub mod network;
 pub mod slow_path;
+mod time;

@@ -22,7 +22,6 @@ mod reachability;
 mod record_type;
 mod run;
 mod sources;
-mod time;
 mod view;
 mod way;
 mod who;

@@ -8,10 +8,11 @@ use dproxy_common::abi::NextHop;
 
 use super::edit::EditError;
 use super::way::Way;
-use super::{Engine, matching, time};
+use super::{Engine, matching};
 use crate::api::{self, ApiError, NameRoutes, Pools, Routes, Status};
 use crate::config::{Name, Pattern, Place, Pool, Target, WeightedBackend, counted};
 use crate::slow_path::Limits;
+use crate::time;
 
 impl Engine {
     /// Everything on one screen.
