@@ -5,6 +5,7 @@
 //! * [`datapath`]: the loaded program and its maps. The only module that knows aya.
 //! * [`network`]: what the kernel's network stack says about routes, neighbours and interfaces.
 //! * [`slow_path`]: the proxy in userspace, for what the fast path leaves.
+//! * [`state`]: the state folder: the generations that a start or an operator can go back to.
 //! * [`daemon`]: puts these together and takes edits.
 //! * [`api`]: the daemon's HTTP interface and the client for it.
 //! * [`import`]: another program's configuration, converted.
@@ -19,4 +20,5 @@ pub mod datapath;
 pub mod import;
 pub mod network;
 pub mod slow_path;
+pub mod state;
 mod time;
