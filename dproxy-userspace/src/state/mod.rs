@@ -24,6 +24,9 @@ mod store;
 mod write;
 mod written;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::StateError;
 pub use record::{Content, Header, Kind, Record};
 pub use store::{Loaded, Store};
