@@ -50,16 +50,26 @@ pub enum Code {
     MethodNotAllowed,
     /// 409: it is there already.
     Exists,
+    /// 408: the request did not come to its end in time.
+    TooSlow,
     /// 409: something else needs it.
     InUse,
+    /// 409: no backend of the pool to switch to is up.
+    NotUp,
+    /// 409: a generation waits for its confirmation; until then no edit is taken.
+    Unconfirmed,
+    /// 412: the generation that the edit was made for has passed.
+    Stale,
     /// 413: the request is too large.
     TooLarge,
     /// 422: the configuration would not be valid any more.
     Invalid,
     /// 422: the tables of the fast path have no room for it.
     NoRoom,
-    /// 503: the fast path refused, or the daemon is about to end.
+    /// 503: the fast path refused, there are too many requests, or the daemon is about to end.
     Unavailable,
+    /// 507: the state folder cannot be written.
+    Storage,
     /// A kind that a newer daemon knows.
     #[serde(other)]
     Unknown,
@@ -71,10 +81,13 @@ impl Code {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Exists | Self::InUse => StatusCode::CONFLICT,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Exists | Self::InUse | Self::NotUp | Self::Unconfirmed => StatusCode::CONFLICT,
+            Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Invalid | Self::NoRoom => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Storage => StatusCode::INSUFFICIENT_STORAGE,
             Self::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

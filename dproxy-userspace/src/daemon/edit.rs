@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::api::{ApiError, Code, Detail};
+use super::switch;
 use crate::config::{self, Config, Pattern, Place, Pool, Quoted, Target, WeightedBackend, counted, listed};
 use crate::control::CompileError;
 use crate::datapath::DatapathError;
@@ -29,6 +29,15 @@ pub enum Edit {
     RemoveBackend { pool: String, address: SocketAddr },
     /// Sets the weight of a pool's backend.
     SetWeight { pool: String, address: SocketAddr, weight: u16 },
+    /// Sends a pool's backend no queries for now, or again its share of them.
+    Drain { pool: String, address: SocketAddr, drained: bool },
+    /// Sends so many of a pool's clients, in percent, to another pool; without a share, moves every route there
+    /// for good. Forced: even if no backend of the other pool is up.
+    Switch { from: String, to: String, percent: Option<u8>, force: bool },
+    /// Takes a switch back.
+    SwitchBack { from: String, to: String },
+    /// Several edits, as one.
+    All(Vec<Edit>),
 }
 
 /// Why an edit was refused. Nothing was changed.
@@ -45,6 +54,18 @@ pub enum EditError {
     InUse { pool: String, routes: Vec<Pattern> },
     #[error("backend {address} is the primary of pool {}", Quoted(.pool))]
     IsPrimary { pool: String, address: SocketAddr },
+    #[error("pool {} cannot be switched to itself", Quoted(.0))]
+    SwitchToItself(String),
+    #[error("{0} % is not a share of the clients")]
+    Percent(u8),
+    #[error("pool {} is on a switch to pool {}", Quoted(.pool), Quoted(.to))]
+    OnSwitch { pool: String, to: String },
+    #[error("nothing of pool {} is on the switch to pool {}", Quoted(.from), Quoted(.to))]
+    NotOnSwitch { from: String, to: String },
+    #[error("no backend of pool {} is up", Quoted(.0))]
+    NotUp(String),
+    #[error("{}", stale(*.made_for, *.in_force, .since))]
+    Stale { made_for: u64, in_force: u64, since: Vec<String> },
     #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
     Invalid(Vec<config::Problem>),
     #[error(transparent)]
@@ -107,6 +128,15 @@ impl Edit {
                 pool.backends[index].weight = *weight;
                 Ok(())
             }
+            Self::Drain { pool: name, address, drained } => {
+                let pool = pool(config, name)?;
+                let index = position(pool, name, *address)?;
+                pool.backends[index].drained = *drained;
+                Ok(())
+            }
+            Self::Switch { from, to, percent, force: _ } => switch::switch(config, from, to, *percent),
+            Self::SwitchBack { from, to } => switch::back(config, from, to),
+            Self::All(edits) => edits.iter().try_for_each(|edit| edit.apply(config)),
         }
     }
 }
@@ -115,7 +145,7 @@ fn exists(place: Place) -> EditError {
     EditError::Exists { place, leads: String::new() }
 }
 
-fn pool<'c>(config: &'c mut Config, name: &str) -> Result<&'c mut Pool, EditError> {
+pub(super) fn pool<'c>(config: &'c mut Config, name: &str) -> Result<&'c mut Pool, EditError> {
     config.pools.get_mut(name).ok_or_else(|| EditError::NotThere(Place::Pool(name.to_owned())))
 }
 
@@ -139,6 +169,12 @@ fn remove_pool(config: &mut Config, name: &str) -> Result<(), EditError> {
 fn shown(routes: &[Pattern]) -> String {
     let routes: Vec<String> = routes.iter().map(ToString::to_string).collect();
     listed(routes.iter().map(String::as_str))
+}
+
+fn stale(made_for: u64, in_force: u64, since: &[String]) -> String {
+    let since = listed(since.iter().map(String::as_str));
+    let since = if since.is_empty() { String::new() } else { format!("; since then: {since}") };
+    format!("the edit is made for generation {made_for}, but generation {in_force} is in force{since}")
 }
 
 /// Where a route leads, in words.
@@ -178,51 +214,22 @@ impl fmt::Display for Edit {
             Self::SetWeight { pool, address, weight } => {
                 write!(f, "set weight of backend {address} of pool {} to {weight}", Quoted(pool))
             }
-        }
-    }
-}
-
-impl From<EditError> for ApiError {
-    fn from(error: EditError) -> Self {
-        let message = error.to_string();
-        match error {
-            EditError::NotThere(place) => Self::new(Code::NotFound, message).place(place.to_string()),
-            EditError::NoSuchBackend { pool, .. } => {
-                Self::new(Code::NotFound, message).place(Place::Pool(pool).to_string())
+            Self::Drain { pool, address, drained } => {
+                let verb = if *drained { "drain" } else { "enable" };
+                write!(f, "{verb} backend {address} of pool {}", Quoted(pool))
             }
-            EditError::Exists { place, leads } => {
-                let error = Self::new(Code::Exists, message).place(place.to_string());
-                if leads.is_empty() { error } else { error.allowed(REPLACE) }
+            Self::Switch { from, to, percent: None, force: _ } => {
+                write!(f, "switch pool {} to {}", Quoted(from), Quoted(to))
             }
-            EditError::InUse { pool, .. } => Self::new(Code::InUse, message)
-                .place(Place::Pool(pool).to_string())
-                .allowed("a pool that no route leads to; let these lead elsewhere, or remove them"),
-            EditError::IsPrimary { pool, .. } => Self::new(Code::InUse, message)
-                .place(Place::Pool(pool).to_string())
-                .allowed("a backend that is not; the primary is set in the file, or when a pool is added"),
-            EditError::Invalid(problems) => invalid(problems),
-            EditError::DoesNotFit(_) => Self::new(Code::NoRoom, message),
-            EditError::Datapath(_) => Self::new(Code::Unavailable, message),
+            Self::Switch { from, to, percent: Some(percent), force: _ } => {
+                write!(f, "switch {percent} % of the clients of pool {} to {}", Quoted(from), Quoted(to))
+            }
+            Self::SwitchBack { from, to } => {
+                write!(f, "take back the switch of pool {} to {}", Quoted(from), Quoted(to))
+            }
+            Self::All(edits) => {
+                f.write_str(&edits.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+            }
         }
-    }
-}
-
-const REPLACE: &str =
-    "a pattern without a route; to change where this one leads, replace it (--replace, or PUT)";
-
-fn invalid(problems: Vec<config::Problem>) -> ApiError {
-    let mut details = problems.into_iter().map(|config::Problem { place, says, allowed, against: _ }| {
-        Detail { message: format!("{place} {says}"), place: Some(place.to_string()), allowed: Some(allowed) }
-    });
-    let error = ApiError::new(Code::Invalid, "");
-    match details.next() {
-        Some(detail) => ApiError { detail, more: details.collect(), ..error },
-        None => error,
-    }
-}
-
-impl From<DatapathError> for ApiError {
-    fn from(error: DatapathError) -> Self {
-        Self::new(Code::Unavailable, error.to_string())
     }
 }

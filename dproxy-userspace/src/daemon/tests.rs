@@ -3,3 +3,4 @@ mod explain;
 mod follow;
 mod in_force;
 mod slow_path;
+mod switches;
