@@ -7,6 +7,7 @@ mod decisions;
 mod edits;
 mod state;
 mod stats;
+mod whole;
 
 pub use decisions::{Explanation, NameRoutes};
 pub use edits::{Edited, NewBackend, NewPool, NewRoute, NewTarget, NewWeight};
@@ -15,3 +16,7 @@ pub use state::{
     Target,
 };
 pub use stats::{BackendStats, ListenerStats, PoolStats, RouteStats, SlowPathStats, Stats};
+pub use whole::{
+    Applied, ChangedRoute, Excerpt, Generation, History, Plan, PoolDifference, PoolDifferences, Rollback,
+    RouteDifferences,
+};

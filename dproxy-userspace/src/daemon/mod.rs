@@ -15,6 +15,7 @@ mod live;
 pub(crate) mod matching;
 mod network;
 mod notify;
+mod plan;
 mod ports;
 mod proxy;
 mod rate;

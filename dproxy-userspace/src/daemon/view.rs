@@ -178,9 +178,13 @@ impl Engine {
 
 /// A route, as the API shows it.
 pub(super) fn route_view(pattern: &Pattern, target: &Target) -> api::Route {
-    let target = match target {
+    api::Route { pattern: pattern.to_string(), target: target_view(target) }
+}
+
+/// Where a route leads, as the API shows it.
+pub(super) fn target_view(target: &Target) -> api::Target {
+    match target {
         Target::Pool(name) => api::Target::Pool(name.to_string()),
         Target::Answer(answer) => api::Target::Answer(answer.to_string()),
-    };
-    api::Route { pattern: pattern.to_string(), target }
+    }
 }
