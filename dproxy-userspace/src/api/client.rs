@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::header::{CONTENT_TYPE, HOST, IF_MATCH};
 use axum::http::{Method, Request, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -15,10 +15,15 @@ use tokio::net::UnixStream;
 
 use super::{ApiError, Edited};
 
+const JSON: &str = "application/json";
+const TOML: &str = "application/toml";
+
 /// Talks to the daemon on a socket.
 #[derive(Clone, Debug)]
 pub struct Client {
     socket: PathBuf,
+    /// The generation that edits are made for, if it matters.
+    generation: Option<u64>,
 }
 
 /// Why there is no good answer. The text says what to do about it.
@@ -63,7 +68,12 @@ pub enum ClientError {
 impl Client {
     /// For the daemon on this socket.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into() }
+        Self { socket: socket.into(), generation: None }
+    }
+
+    /// One whose edits are refused if another generation is in force.
+    pub fn made_for(&self, generation: Option<u64>) -> Self {
+        Self { generation, ..self.clone() }
     }
 
     /// The socket.
@@ -73,42 +83,60 @@ impl Client {
 
     /// Asks for something.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.request(Method::GET, path, Bytes::new()).await
+        self.json(&self.get_text(path).await?)
+    }
+
+    /// Asks for something that is no JSON.
+    pub async fn get_text(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.request(Method::GET, path, JSON, Bytes::new()).await
     }
 
     /// Removes something.
     pub async fn delete(&self, path: &str) -> Result<Edited, ClientError> {
-        self.request(Method::DELETE, path, Bytes::new()).await
+        self.json(&self.request(Method::DELETE, path, JSON, Bytes::new()).await?)
     }
 
     /// Sends something: `POST`, `PUT` or `PATCH`.
-    pub async fn send(
+    pub async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: &impl Serialize,
-    ) -> Result<Edited, ClientError> {
+    ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| self.strange(error.to_string()))?;
-        self.request(method, path, body.into()).await
+        self.json(&self.request(method, path, JSON, body.into()).await?)
     }
 
-    async fn request<T: DeserializeOwned>(
+    /// Sends a whole configuration.
+    pub async fn send_toml<T: DeserializeOwned>(&self, path: &str, text: String) -> Result<T, ClientError> {
+        self.json(&self.request(Method::POST, path, TOML, text.into()).await?)
+    }
+
+    async fn request(
         &self,
         method: Method,
         path: &str,
+        content_type: &str,
         body: Bytes,
-    ) -> Result<T, ClientError> {
-        let request = Request::builder().method(method).uri(path).header(HOST, "dproxy");
-        let request = request.header(CONTENT_TYPE, "application/json").body(Full::new(body));
+    ) -> Result<Bytes, ClientError> {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, "dproxy");
+        if let Some(generation) = self.generation {
+            request = request.header(IF_MATCH, format!("\"{generation}\""));
+        }
+        let request = request.header(CONTENT_TYPE, content_type).body(Full::new(body));
         let request = request.map_err(|error| self.strange(error.to_string()))?;
         let (status, body) = self.exchange(request).await?;
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| self.strange(error.to_string()));
+            return Ok(body);
         }
         match serde_json::from_slice::<ApiError>(&body) {
             Ok(error) => Err(error.into()),
             Err(_) => Err(self.strange(format!("status {status}"))),
         }
+    }
+
+    fn json<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, ClientError> {
+        serde_json::from_slice(body).map_err(|error| self.strange(error.to_string()))
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), ClientError> {

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Refusal;
+use crate::config::{ConfigError, FileProblem, Refusal};
 
 /// Why a request was refused or failed. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -154,10 +154,24 @@ impl From<QueryRejection> for ApiError {
     }
 }
 
-impl From<BytesRejection> for ApiError {
-    fn from(rejection: BytesRejection) -> Self {
-        let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
-        let code = if too_large { Code::TooLarge } else { Code::Malformed };
-        Self::new(code, rejection.body_text()).place("body")
+/// Of a file without end, nobody reads all problems.
+const PROBLEMS: usize = 100;
+
+impl From<ConfigError> for ApiError {
+    fn from(error: ConfigError) -> Self {
+        let mut details = error.problems().iter().take(PROBLEMS).map(Detail::from);
+        let error = Self::new(Code::Invalid, "");
+        match details.next() {
+            Some(detail) => Self { detail, more: details.collect(), ..error },
+            None => error,
+        }
+    }
+}
+
+impl From<&FileProblem> for Detail {
+    fn from(problem: &FileProblem) -> Self {
+        let FileProblem { file, position, what, allowed } = problem;
+        let place = position.map_or_else(|| file.clone(), |position| format!("{file}:{position}"));
+        Self { message: format!("{place}: {what}"), place: Some(place), allowed: allowed.clone() }
     }
 }

@@ -1,280 +1,144 @@
-//! Takes requests on the socket and hands them to the engine.
+//! Takes connections on the socket. Whoever dawdles there, or sends what nobody wants, is sent away and
+//! disturbs nobody else.
 
 use std::future::Future;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::Router;
+use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
-use axum::routing::{get, patch};
-use axum::{Router, serve as serve_http};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use tokio::net::UnixListener;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
 
-use super::{
-    ApiError, Backends, Code, Edited, Explanation, NameRoutes, NewBackend, NewPool, NewRoute, NewTarget,
-    NewWeight, Pool, Pools, Route, Routes, Stats, Status,
-};
-use crate::config::{self, Name, Pattern, Policy, Refusal, Target, WeightedBackend, parse_address};
-use crate::daemon::{EXAMPLE_PORT, Edit, Handle, Question};
+use super::paced::Paced;
+use super::peer::Peer;
+use super::router::router;
+use super::{ApiError, Code};
+use crate::daemon::Handle;
+
+/// Connections at a time.
+pub(super) const CONNECTIONS: usize = 64;
+/// How long a further one waits for one of them to end.
+const CROWDED: Duration = Duration::from_secs(15);
+/// How long a peer may take for the head of a request, or to think of the next one.
+pub(super) const HEAD: Duration = Duration::from_secs(10);
+/// Octets of a head. A name takes up to 255 × 4 characters, each of which may be percent-encoded.
+const HEAD_OCTETS: usize = 16 << 10;
+/// How long a peer may leave a response lying.
+const UNREAD: Duration = Duration::from_secs(10);
+/// How long to wait when there are no descriptors, for one.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the API until `end` is ready and the requests under way are answered.
-pub async fn serve(
-    listener: UnixListener,
-    engine: Handle,
-    end: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    serve_http(listener, router(engine)).with_graceful_shutdown(end).await
+pub async fn serve(listener: UnixListener, engine: Handle, end: impl Future<Output = ()>) {
+    serve_router(listener, router(engine), end).await;
 }
 
-fn router(engine: Handle) -> Router {
-    let v1 = Router::new()
-        .route("/status", get(status))
-        .route("/routes", get(routes).post(add_route))
-        .route("/routes/{pattern}", get(route).put(set_route).delete(remove_route))
-        .route("/names/{name}", get(name))
-        .route("/pools", get(pools).post(add_pool))
-        .route("/pools/{pool}", get(pool).delete(remove_pool))
-        .route("/backends", get(all_backends))
-        .route("/pools/{pool}/backends", get(backends).post(add_backend))
-        .route("/pools/{pool}/backends/{address}", patch(set_weight).delete(remove_backend))
-        .route("/explain", get(explain))
-        .route("/stats", get(stats));
-    Router::new()
-        .nest("/v1", v1)
-        .fallback(async |request: Request| not_found(request.uri().path()))
-        .method_not_allowed_fallback(async |request: Request| method_not_allowed(&request))
-        .with_state(engine)
-}
-
-fn not_found(path: &str) -> ApiError {
-    ApiError::new(Code::NotFound, format!("there is no {}", config::Quoted(path))).place("path")
-}
-
-fn method_not_allowed(request: &Request) -> ApiError {
-    let (method, path) = (request.method(), config::Quoted(request.uri().path()));
-    ApiError::new(Code::MethodNotAllowed, format!("{method} cannot be done to {path}")).place("path")
-}
-
-type Answer<T> = Result<Json<T>, ApiError>;
-type Created<T> = Result<(StatusCode, Json<T>), ApiError>;
-type Engine = State<Handle>;
-
-async fn status(State(engine): Engine) -> Answer<Status> {
-    Ok(Json(engine.look(|engine| engine.status()).await??))
-}
-
-async fn routes(State(engine): Engine) -> Answer<Routes> {
-    Ok(Json(engine.look(|engine| engine.routes()).await?))
-}
-
-async fn route(State(engine): Engine, At(pattern): At<String>) -> Answer<Route> {
-    let pattern = parse_pattern(&pattern)?;
-    Ok(Json(engine.look(move |engine| engine.route(&pattern)).await??))
-}
-
-async fn add_route(State(engine): Engine, Body(new): Body<NewRoute>) -> Created<Edited> {
-    let pattern = parse_pattern(&new.pattern)?;
-    let target = parse_target(new.pool, new.answer)?;
-    created(engine.edit(Edit::AddRoute { pattern, target }).await?)
-}
-
-async fn set_route(
-    State(engine): Engine,
-    At(pattern): At<String>,
-    Body(new): Body<NewTarget>,
-) -> Answer<Edited> {
-    let pattern = parse_pattern(&pattern)?;
-    let target = parse_target(new.pool, new.answer)?;
-    Ok(Json(engine.edit(Edit::SetRoute { pattern, target }).await?))
-}
-
-async fn remove_route(State(engine): Engine, At(pattern): At<String>) -> Answer<Edited> {
-    let pattern = parse_pattern(&pattern)?;
-    Ok(Json(engine.edit(Edit::RemoveRoute { pattern }).await?))
-}
-
-async fn name(State(engine): Engine, At(name): At<String>) -> Answer<NameRoutes> {
-    let name = parse_name(&name)?;
-    Ok(Json(engine.look(move |engine| engine.name_routes(&name)).await?))
-}
-
-async fn pools(State(engine): Engine) -> Answer<Pools> {
-    Ok(Json(engine.look(|engine| engine.pools()).await?))
-}
-
-async fn pool(State(engine): Engine, At(name): At<String>) -> Answer<Pool> {
-    Ok(Json(engine.look(move |engine| engine.pool(&name)).await??))
-}
-
-async fn add_pool(State(engine): Engine, Body(new): Body<NewPool>) -> Created<Edited> {
-    let NewPool { name, policy, hash, primary, proxy_protocol, backends } = new;
-    let policy = parse_policy(policy.as_deref(), hash.as_deref())?;
-    let primary = primary.map(|text| parse_socket_address("primary", &text)).transpose()?;
-    let backends = backends.into_iter().map(parse_backend).collect::<Result<_, _>>()?;
-    let pool = config::Pool { policy, primary, proxy_protocol, switch: None, backends };
-    created(engine.edit(Edit::AddPool { name, pool }).await?)
-}
-
-async fn remove_pool(State(engine): Engine, At(name): At<String>) -> Answer<Edited> {
-    Ok(Json(engine.edit(Edit::RemovePool { name }).await?))
-}
-
-async fn all_backends(State(engine): Engine) -> Answer<Backends> {
-    Ok(Json(engine.look(|engine| engine.backends(None)).await??))
-}
-
-async fn backends(State(engine): Engine, At(pool): At<String>) -> Answer<Backends> {
-    Ok(Json(engine.look(move |engine| engine.backends(Some(&pool))).await??))
-}
-
-async fn add_backend(
-    State(engine): Engine,
-    At(pool): At<String>,
-    Body(new): Body<NewBackend>,
-) -> Created<Edited> {
-    let backend = parse_backend(new)?;
-    created(engine.edit(Edit::AddBackend { pool, backend }).await?)
-}
-
-async fn set_weight(
-    State(engine): Engine,
-    At((pool, address)): At<(String, String)>,
-    Body(NewWeight { weight }): Body<NewWeight>,
-) -> Answer<Edited> {
-    let address = parse_socket_address("address", &address)?;
-    Ok(Json(engine.edit(Edit::SetWeight { pool, address, weight }).await?))
-}
-
-async fn remove_backend(State(engine): Engine, At((pool, address)): At<(String, String)>) -> Answer<Edited> {
-    let address = parse_socket_address("address", &address)?;
-    Ok(Json(engine.edit(Edit::RemoveBackend { pool, address }).await?))
-}
-
-/// The query of `GET /v1/explain`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Asked {
-    name: String,
-    #[serde(rename = "type")]
-    record_type: Option<String>,
-    from: Option<String>,
-    listener: Option<String>,
-}
-
-async fn explain(State(engine): Engine, Asking(asked): Asking<Asked>) -> Answer<Explanation> {
-    let question = Question {
-        name: parse_name(&asked.name)?,
-        record_type: match asked.record_type {
-            Some(text) => text.parse().map_err(|refusal: Refusal| ApiError::refused("type", refusal))?,
-            None => Default::default(),
-        },
-        from: asked.from.map(|text| parse_client(&text)).transpose()?,
-        listener: asked.listener.map(|text| parse_socket_address("listener", &text)).transpose()?,
+pub(super) async fn serve_router(listener: UnixListener, router: Router, end: impl Future<Output = ()>) {
+    let server = Server {
+        router: TowerToHyperService::new(router),
+        room: Arc::new(Semaphore::new(CONNECTIONS)),
+        ending: watch::Sender::new(()),
     };
-    Ok(Json(engine.look(move |engine| engine.explain(&question)).await??))
-}
-
-async fn stats(State(engine): Engine) -> Answer<Stats> {
-    Ok(Json(engine.look(|engine| engine.stats()).await??))
-}
-
-fn created(edited: Edited) -> Created<Edited> {
-    Ok((StatusCode::CREATED, Json(edited)))
-}
-
-fn parse_pattern(text: &str) -> Result<Pattern, ApiError> {
-    text.parse().map_err(|error: config::NameError| ApiError::refused("pattern", error))
-}
-
-fn parse_name(text: &str) -> Result<Name, ApiError> {
-    text.parse().map_err(|error: config::NameError| ApiError::refused("name", error))
-}
-
-fn parse_socket_address(place: &str, text: &str) -> Result<SocketAddr, ApiError> {
-    parse_address(text).map_err(|refusal| ApiError::refused(place, refusal))
-}
-
-/// A client's address. Unlike a server's, its port is not 53 if none is given.
-fn parse_client(text: &str) -> Result<SocketAddr, ApiError> {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    match bare.parse::<IpAddr>() {
-        Ok(ip) => Ok(SocketAddr::new(ip, EXAMPLE_PORT)),
-        Err(_) => parse_socket_address("from", text),
-    }
-}
-
-fn parse_target(pool: Option<String>, answer: Option<String>) -> Result<Target, ApiError> {
-    match (pool, answer) {
-        (Some(pool), None) => Ok(Target::Pool(pool.into())),
-        (None, Some(answer)) => {
-            let answer = answer.parse().map_err(|refusal: Refusal| ApiError::refused("answer", refusal))?;
-            Ok(Target::Answer(answer))
+    let mut end = pin!(end);
+    loop {
+        tokio::select! {
+            () = &mut end => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => tokio::select! {
+                    () = &mut end => break,
+                    () = server.take(stream) => {}
+                },
+                Err(error) => {
+                    warn!("cannot take a connection on the control socket: {error}");
+                    sleep(PAUSE).await;
+                }
+            },
         }
-        (None, None) => Err(target_error("the route leads nowhere")),
-        (Some(_), Some(_)) => Err(target_error("the route has both a pool and an answer")),
     }
+    drop(listener);
+    server.ending.send_replace(());
+    // All of the room is free again when all connections have ended.
+    let _ = server.room.acquire_many(CONNECTIONS as u32).await;
 }
 
-fn target_error(message: &str) -> ApiError {
-    ApiError::new(Code::Malformed, message).place("body").allowed("either \"pool\" or \"answer\"")
+struct Server {
+    router: TowerToHyperService<Router>,
+    room: Arc<Semaphore>,
+    /// Tells connections that it is time to end, once they have answered.
+    ending: watch::Sender<()>,
 }
 
-fn parse_policy(policy: Option<&str>, hash: Option<&str>) -> Result<Policy, ApiError> {
-    let refused = |place: &'static str| move |refusal: Refusal| ApiError::refused(place, refusal);
-    let policy: Policy = policy.map(str::parse).transpose().map_err(refused("policy"))?.unwrap_or_default();
-    let Some(hash) = hash else { return Ok(policy) };
-    let hash = hash.parse().map_err(refused("hash"))?;
-    policy.with_hash(hash).map_err(refused("hash"))
-}
-
-fn parse_backend(NewBackend { address, weight }: NewBackend) -> Result<WeightedBackend, ApiError> {
-    let address = parse_socket_address("address", &address)?;
-    Ok(WeightedBackend::new(address, weight.unwrap_or(WeightedBackend::DEFAULT_WEIGHT)))
-}
-
-/// Parameters in the path.
-struct At<T>(T);
-
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for At<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Path(parameters) = Path::from_request_parts(parts, state).await?;
-        Ok(Self(parameters))
-    }
-}
-
-/// Parameters in the query.
-struct Asking<T>(T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asking<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Query(parameters) = Query::from_request_parts(parts, state).await?;
-        Ok(Self(parameters))
-    }
-}
-
-/// A JSON body, whatever its content type says: `curl --data` calls everything a form.
-struct Body<T>(T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let octets = Bytes::from_request(request, state).await?;
-        match serde_json::from_slice(&octets) {
-            Ok(value) => Ok(Self(value)),
-            Err(error) => {
-                Err(ApiError::new(Code::Malformed, format!("the body is not as it must be: {error}"))
-                    .place("body"))
+impl Server {
+    /// Serves a connection beside the others, as soon as there is room. Meanwhile no other is taken: those
+    /// wait in the socket's own queue.
+    async fn take(&self, stream: UnixStream) {
+        match timeout(CROWDED, Arc::clone(&self.room).acquire_owned()).await {
+            Ok(Ok(room)) => {
+                let connection = connection(stream, self.router.clone(), self.ending.subscribe(), room);
+                drop(tokio::spawn(connection));
+            }
+            // The room is never closed.
+            Ok(Err(_)) => {}
+            Err(_) => {
+                warn!("{CONNECTIONS} connections on the control socket, and none ends; another is refused");
+                refuse(&stream);
             }
         }
     }
+}
+
+async fn connection(
+    stream: UnixStream,
+    router: TowerToHyperService<Router>,
+    mut ending: watch::Receiver<()>,
+    _room: OwnedSemaphorePermit,
+) {
+    let peer = Peer::of(&stream);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
+    let stream = TokioIo::new(Paced::new(stream, UNREAD));
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_header_size(HEAD_OCTETS)
+            .serve_connection(stream, service)
+    );
+    let ended = tokio::select! {
+        // First what the peer has sent already: it gets its answer.
+        biased;
+        ended = &mut connection => ended,
+        _ = ending.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!("a connection on the control socket ended: {error}");
+    }
+}
+
+/// Tells a peer that there is no room, without waiting for what it wants.
+fn refuse(stream: &UnixStream) {
+    let error = ApiError::new(Code::Unavailable, "too many connections to dproxy; try again");
+    let body = serde_json::to_string(&error).unwrap_or_default();
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    // As much as fits at once, which a fresh connection has room for.
+    let _ = stream.try_write((head + &body).as_bytes());
 }

@@ -1,6 +1,10 @@
+mod fuzz;
+mod generations;
+mod limits;
 mod refusals;
 mod round_trip;
 mod socket;
+mod whole;
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +13,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 
-use super::{Client, ClientError, Edited, Socket, serve};
+use super::{ApiError, Client, ClientError, Edited, Socket, serve};
 use crate::daemon::fake::{self, FakeDatapath, FakeNetwork};
 
 /// A daemon on a socket of its own, with a datapath and a network in memory.
@@ -43,6 +47,13 @@ async fn with_daemon(test: impl AsyncFnOnce(&Daemon)) {
         server.abort();
     })
     .await;
+}
+
+/// How a request was refused.
+fn refused<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> ApiError {
+    let error = answer.unwrap_err();
+    let ClientError::Refused(error) = error else { panic!("{error}") };
+    error
 }
 
 /// Sends octets to the daemon and returns all that comes back until it hangs up.

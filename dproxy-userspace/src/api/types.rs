@@ -10,10 +10,10 @@ mod stats;
 mod whole;
 
 pub use decisions::{Explanation, NameRoutes};
-pub use edits::{Edited, NewBackend, NewPool, NewRoute, NewTarget, NewWeight};
+pub use edits::{ChangedBackend, Edited, NewBackend, NewPool, NewRoute, NewSwitch, NewTarget};
 pub use state::{
-    Backend, Backends, Interface, NextHop, Path, Pool, PoolBackend, Pools, Route, Routes, SlowPath, Status,
-    Target,
+    Backend, Backends, Interface, NextHop, Path, Pool, PoolBackend, Pools, Route, Routes, SlowPath,
+    StateFolder, Status, Switch, Target, Unconfirmed,
 };
 pub use stats::{BackendStats, ListenerStats, PoolStats, RouteStats, SlowPathStats, Stats};
 pub use whole::{

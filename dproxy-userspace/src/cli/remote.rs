@@ -10,7 +10,9 @@ use super::args::{Backend, Explain, Format, Member, Pool, Remote, Route, Stats};
 use super::show::{self, StatsView};
 use super::style::Style;
 use super::{Failure, print, print_text, watch};
-use crate::api::{self, Client, Edited, NewBackend, NewPool, NewRoute, NewTarget, NewWeight, encode, query};
+use crate::api::{
+    self, ChangedBackend, Client, Edited, NewBackend, NewPool, NewRoute, NewTarget, encode, query,
+};
 use crate::config::{Control, Target};
 
 /// Asks the daemon.
@@ -104,7 +106,8 @@ async fn backend(client: &Client, verb: Backend) -> Result<(), Failure> {
         }
         Backend::Weight { pool, address, weight, format } => {
             let path = backend_path(&pool, &address);
-            let edited = client.send(Method::PATCH, &path, &NewWeight { weight }).await?;
+            let change = ChangedBackend { weight: Some(weight), ..ChangedBackend::default() };
+            let edited = client.send(Method::PATCH, &path, &change).await?;
             done(&format, &edited, &format!("backend {address} of pool {pool} has weight {weight}"))
         }
     }

@@ -149,9 +149,9 @@ impl Engine {
                 }
                 Some(request) = requests.0.recv() => match request {
                     Request::Look(look) => look(&self),
-                    Request::Edit(edit, answer) => {
+                    Request::Edit(wanted, answer) => {
                         // Who asked for it may have gone away since. It is made all the same.
-                        let _ = answer.send(self.edit(&edit).await);
+                        let _ = answer.send(self.make(&wanted).await);
                     }
                 },
             }

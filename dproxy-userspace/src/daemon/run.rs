@@ -78,9 +78,7 @@ pub async fn run(config_file: &Path, socket: Option<&Path>) -> Result<(), RunErr
     notify("STOPPING=1");
     drop(end);
     // If that takes too long, somebody dawdles.
-    if let Ok(Ok(served)) = timeout(LAST_REQUESTS, server).await {
-        served.map_err(RunError::Serve)?;
-    }
+    let _ = timeout(LAST_REQUESTS, server).await;
     info!("ended");
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::edit::EditError;
 use super::way::Way;
 use super::{Engine, matching};
 use crate::api::{self, ApiError, NameRoutes, Pools, Routes, Status};
-use crate::config::{Name, Pattern, Place, Pool, Target, WeightedBackend, counted};
+use crate::config::{Config, Name, Pattern, Place, Pool, Switch, Target, WeightedBackend, counted};
 use crate::slow_path::Limits;
 use crate::time;
 
@@ -30,8 +30,11 @@ impl Engine {
             since: time::rfc3339(self.life.since),
             uptime_seconds: self.life.started.elapsed().as_secs(),
             config: self.life.config_file.clone(),
+            file_differs: None, // LEAD
             live_edits: self.life.live_edits,
+            state: api::StateFolder::default(), // LEAD
             generation: self.generation,
+            unconfirmed: None, // LEAD
             fast_path_off: self.datapath.absence().map(str::to_owned),
             interfaces: interfaces.collect(),
             slow_path: api::SlowPath {
@@ -44,7 +47,34 @@ impl Engine {
             pools: self.pools().pools,
             queries_per_second: self.life.queries.per_second(Instant::now(), queries),
             warnings: self.warnings(),
+            notes: Vec::new(), // LEAD
         })
+    }
+
+    /// Number of the generation in force.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The configuration in force.
+    pub fn configuration(&self) -> Config {
+        self.config.clone()
+    }
+
+    /// The generations that can be returned to.
+    pub fn history(&self) -> api::History {
+        api::History::default() // LEAD
+    }
+
+    /// Is this generation the one in force, if it matters?
+    pub(super) fn expect(&self, generation: Option<u64>) -> Result<(), EditError> {
+        match generation {
+            Some(made_for) if made_for != self.generation => {
+                // LEAD: what has changed since, from the history.
+                Err(EditError::Stale { made_for, in_force: self.generation, since: Vec::new() })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// All routes.
@@ -124,16 +154,17 @@ impl Engine {
             hash: pool.policy.hash().map(|hash| hash.to_string()),
             primary: pool.primary,
             proxy_protocol: pool.proxy_protocol,
+            switch: pool.switch.as_ref().map(switch_view),
             backends: pool.backends.iter().map(|backend| self.backend_view(pool, backend)).collect(),
             routes: self.config.routes.values().filter(leads_here).count(),
         }
     }
 
     fn backend_view(&self, pool: &Pool, backend: &WeightedBackend) -> api::Backend {
-        let WeightedBackend { address, weight, drained: _ } = *backend;
+        let WeightedBackend { address, weight, drained } = *backend;
         let Way { path, why, next_hop } = self.way(pool, address);
         let next_hop = next_hop.map(|hop| self.next_hop_view(&hop));
-        api::Backend { address, weight, reachable: path != api::Path::None, path, why, next_hop }
+        api::Backend { address, weight, drained, reachable: path != api::Path::None, path, why, next_hop }
     }
 
     fn next_hop_view(&self, hop: &NextHop) -> api::NextHop {
@@ -165,7 +196,7 @@ impl Engine {
         }
         warnings.extend(self.datapath.intruders());
         for pool in self.pools().pools {
-            let used = pool.backends.iter().filter(|backend| backend.weight > 0);
+            let used = pool.backends.iter().filter(|backend| backend.weight > 0 && !backend.drained);
             let unreachable = used.clone().filter(|backend| !backend.reachable).count();
             if unreachable > 0 {
                 let all = counted(used.count(), "backend");
@@ -187,4 +218,8 @@ pub(super) fn target_view(target: &Target) -> api::Target {
         Target::Pool(name) => api::Target::Pool(name.to_string()),
         Target::Answer(answer) => api::Target::Answer(answer.to_string()),
     }
+}
+
+fn switch_view(Switch { to, percent }: &Switch) -> api::Switch {
+    api::Switch { to: to.to_string(), percent: *percent }
 }

@@ -145,5 +145,11 @@ pub struct Counters {
 #[error("{0}")]
 pub struct DatapathError(pub String);
 
+/// Detaches what is pinned in `bpffs` and removes the pins, whoever left them; tells what was done.
+pub fn detach(bpffs: &std::path::Path) -> Result<Vec<String>, DatapathError> {
+    // LEAD
+    Err(DatapathError(format!("cannot detach what is pinned in {}: not built yet", bpffs.display())))
+}
+
 #[cfg(test)]
 mod tests;

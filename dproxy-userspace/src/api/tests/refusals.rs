@@ -3,14 +3,8 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::{exchange, with_daemon};
-use crate::api::{ApiError, ClientError, Code};
-
-fn refused<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> ApiError {
-    let error = answer.unwrap_err();
-    let ClientError::Refused(error) = error else { panic!("{error}") };
-    error
-}
+use super::{exchange, refused, with_daemon};
+use crate::api::Code;
 
 #[tokio::test]
 async fn each_kind_of_error_has_its_status_and_code() {

@@ -70,10 +70,31 @@ pub struct NewBackend {
     pub weight: Option<u16>,
 }
 
-/// `PATCH /v1/pools/{pool}/backends/{address}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// `PATCH /v1/pools/{pool}/backends/{address}`: `{"weight": 3}`, `{"drained": true}`, or both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NewWeight {
+pub struct ChangedBackend {
     /// 0 (none) to 1000.
-    pub weight: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u16>,
+    /// Does it get no queries for now, though it keeps its weight?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained: Option<bool>,
+}
+
+/// `POST /v1/pools/{pool}/switch`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewSwitch {
+    /// The pool that gets the queries instead.
+    pub to: String,
+    /// The share of the clients, in percent: 1 to 100. Without it, every route is moved for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// Take it back instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub back: bool,
+    /// Even if no backend of the other pool is up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }

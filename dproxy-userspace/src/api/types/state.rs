@@ -15,12 +15,21 @@ pub struct Status {
     pub since: String,
     /// How long ago that was.
     pub uptime_seconds: u64,
-    /// The configuration file that it started with.
+    /// The configuration file.
     pub config: String,
-    /// Live edits since then. They are not in the file: a restart loses them.
+    /// Has the file changed since it was applied? Absent: it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_differs: Option<bool>,
+    /// Live edits since the last apply. They are not in the file.
     pub live_edits: u64,
+    /// Where the configuration in force is kept.
+    #[serde(default)]
+    pub state: StateFolder,
     /// The generation in force.
     pub generation: u64,
+    /// Set if the generation in force waits to be confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed: Option<Unconfirmed>,
     /// Why there is no fast path; absent if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fast_path_off: Option<String>,
@@ -40,6 +49,32 @@ pub struct Status {
     pub queries_per_second: Option<f64>,
     /// What an operator should know, one sentence each.
     pub warnings: Vec<String>,
+    /// What dproxy did by itself, and why: a generation taken back, for one.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// Where the configuration in force is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateFolder {
+    /// The folder.
+    pub folder: String,
+    /// Why nothing can be written there; then no edit is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// A generation that waits to be confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unconfirmed {
+    /// Its number.
+    pub generation: u64,
+    /// When it is taken back, in UTC (RFC 3339).
+    pub until: String,
+    /// How long that is from now.
+    pub seconds_left: u64,
+    /// The generation whose configuration is put in force then.
+    pub back_to: u64,
 }
 
 /// The slow path.
@@ -119,10 +154,22 @@ pub struct Pool {
     /// Do the backends expect the PROXY protocol, version 2?
     #[serde(default)]
     pub proxy_protocol: bool,
+    /// The pool that some of its clients' queries go to instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switch: Option<Switch>,
     /// Its backends.
     pub backends: Vec<Backend>,
     /// How many routes lead to it.
     pub routes: usize,
+}
+
+/// A pool's clients on their way to another pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switch {
+    /// The other pool.
+    pub to: String,
+    /// The share of the clients whose queries go there, in percent.
+    pub percent: u8,
 }
 
 /// A backend as a member of a pool.
@@ -132,6 +179,9 @@ pub struct Backend {
     pub address: SocketAddr,
     /// Its share of the pool's queries, relative to the others'.
     pub weight: u16,
+    /// Does it get no queries for now, though it keeps its weight?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
     /// Is there a way to it, by either path? It says nothing about the server there.
     pub reachable: bool,
     /// How queries over UDP get there. Over TCP, it is always the slow path.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use dproxy_common::abi::BackendLive;
 
 use crate::config::WeightedBackend;
-use crate::daemon::{Edit, fake};
+use crate::daemon::{Edit, Who, fake};
 use crate::network::{Bypass, Resolution, Why};
 
 const CRYO: &str = "192.168.1.9:8053";
@@ -134,7 +134,7 @@ async fn an_edit_waits_for_the_neighbour_of_a_new_backend() {
     let (engine, datapath, network) = fake::engine().await;
     network.set("192.168.1.20", fake::asked("192.168.1.20"));
     fake::beside(engine, async |handle| {
-        let edit = handle.edit(add_backend());
+        let edit = handle.edit(add_backend(), Who::Daemon, None);
         let answer = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             assert_eq!(datapath.generation(), 2, "it is made at once");
@@ -153,7 +153,7 @@ async fn but_not_for_one_that_does_not_answer() {
     network.set("192.168.1.20", fake::asked("192.168.1.20"));
     fake::beside(engine, async |handle| {
         let begin = Instant::now();
-        assert_eq!(handle.edit(add_backend()).await.unwrap().generation, 2);
+        assert_eq!(handle.edit(add_backend(), Who::Daemon, None).await.unwrap().generation, 2);
         assert!(begin.elapsed() <= Duration::from_secs(2));
         assert!(!handle.look(|engine| engine.pool("cryo")).await.unwrap().unwrap().backends[1].reachable);
     })
@@ -168,7 +168,7 @@ async fn many_edits_at_once_are_all_made() {
         let edits = (0..EDITS).map(|number| {
             let target = crate::config::Target::from_word("cryo");
             let pattern = format!("n{number}.example").parse().unwrap();
-            handle.edit(Edit::AddRoute { pattern, target })
+            handle.edit(Edit::AddRoute { pattern, target }, Who::Daemon, None)
         });
         let edited = futures_util::future::join_all(edits).await;
         let generations: std::collections::BTreeSet<u64> =
@@ -184,7 +184,7 @@ async fn who_asks_when_it_is_over_is_told() {
     let (engine, ..) = fake::engine().await;
     let handle = fake::beside(engine, async |handle| handle).await;
     let begin = Instant::now();
-    let error = handle.edit(add_backend()).await.unwrap_err();
+    let error = handle.edit(add_backend(), Who::Daemon, None).await.unwrap_err();
     assert_eq!((error.status, error.detail.message.as_str()), (503, "dproxy is about to end"));
     assert!(begin.elapsed() < Duration::from_secs(1));
 }
