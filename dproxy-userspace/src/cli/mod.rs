@@ -5,10 +5,12 @@ mod import;
 mod local;
 mod log;
 mod remote;
+mod save;
 mod show;
 mod style;
 mod table;
 mod watch;
+mod whole;
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -19,6 +21,7 @@ use crate::api::ClientError;
 use crate::config::ConfigError;
 use crate::control::CompileError;
 use crate::daemon::RunError;
+use crate::datapath::DatapathError;
 use crate::import::ImportError;
 use args::{Arguments, Command, Import};
 
@@ -46,11 +49,15 @@ enum Failure {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
+    Datapath(#[from] DatapathError),
+    #[error(transparent)]
     Import(#[from] ImportError),
     #[error("cannot read this host's addresses: {0}; name them with --listen and --interface")]
     Addresses(#[source] io::Error),
     #[error("{file} is there already\n    allowed: another file, or --force to replace it")]
     Exists { file: String },
+    #[error("{file} cannot be sent: {error}")]
+    Unwritable { file: String, error: String },
     #[error("cannot write {file}: {error}")]
     Write { file: String, error: io::Error },
     #[error("cannot print: {0}")]
@@ -69,6 +76,8 @@ impl Failure {
             Self::Compile(_)
             | Self::Run(_)
             | Self::Client(_)
+            | Self::Datapath(_)
+            | Self::Unwritable { .. }
             | Self::Addresses(_)
             | Self::Exists { .. }
             | Self::Write { .. }
@@ -83,6 +92,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     match command {
         Command::Run(run) => local::run(&run, socket.as_deref()),
         Command::Check(file) => local::check(&file.config),
+        Command::Detach(detach) => local::detach(&detach),
         Command::Import(Import::Dproxy(import)) => import::dproxy(&import),
         Command::Remote(command) => remote::run(command, socket),
     }

@@ -6,12 +6,12 @@ use axum::http::Method;
 use serde::Serialize;
 use tokio::runtime;
 
-use super::args::{Backend, Explain, Format, Member, Pool, Remote, Route, Stats};
+use super::args::{Backend, Editing, Explain, Format, Member, Pool, Remote, Route, Stats};
 use super::show::{self, StatsView};
 use super::style::Style;
-use super::{Failure, print, print_text, watch};
+use super::{Failure, print, print_text, save, watch, whole};
 use crate::api::{
-    self, ChangedBackend, Client, Edited, NewBackend, NewPool, NewRoute, NewTarget, encode, query,
+    self, ChangedBackend, Client, Edited, NewBackend, NewPool, NewRoute, NewSwitch, NewTarget, encode, query,
 };
 use crate::config::{Control, Target};
 
@@ -28,6 +28,12 @@ pub(super) fn run(command: Remote, socket: Option<PathBuf>) -> Result<(), Failur
             Remote::Route(verb) => route(&client, verb).await,
             Remote::Pool(verb) => pool(&client, verb).await,
             Remote::Backend(verb) => backend(&client, verb).await,
+            Remote::Plan(arguments) => whole::plan(&client, arguments).await,
+            Remote::Apply(arguments) => whole::apply(&client, arguments).await,
+            Remote::Confirm(format) => whole::confirm(&client, &format).await,
+            Remote::Rollback(arguments) => whole::rollback(&client, arguments).await,
+            Remote::History(format) => whole::history(&client, &format).await,
+            Remote::Save(arguments) => save::save(&client, arguments).await,
             Remote::Explain(arguments) => explain(&client, &arguments).await,
             Remote::Stats(arguments) => stats(&client, &arguments).await,
         }
@@ -44,7 +50,8 @@ async fn route(client: &Client, verb: Route) -> Result<(), Failure> {
             let routes: api::NameRoutes = client.get(&format!("/v1/names/{}", encode(&name))).await?;
             output(&format, &routes, show::name_routes)
         }
-        Route::Add { pattern, target, replace, format } => {
+        Route::Add { pattern, target, replace, editing } => {
+            let client = client.made_for(editing.generation);
             let (pool, answer) = match Target::from_word(&target) {
                 Target::Pool(pool) => (Some(pool.to_string()), None),
                 Target::Answer(answer) => (None, Some(answer.to_string())),
@@ -55,11 +62,11 @@ async fn route(client: &Client, verb: Route) -> Result<(), Failure> {
                 let new = NewRoute { pattern: pattern.clone(), pool, answer };
                 client.send(Method::POST, "/v1/routes", &new).await?
             };
-            done(&format, &edited, &format!("route {pattern} leads to {target}"))
+            done(&editing.format, &edited, &format!("route {pattern} leads to {target}"))
         }
-        Route::Remove { pattern, format } => {
-            let edited = client.delete(&route_path(&pattern)).await?;
-            done(&format, &edited, &format!("route {pattern} removed"))
+        Route::Remove { pattern, editing } => {
+            let edited = client.made_for(editing.generation).delete(&route_path(&pattern)).await?;
+            done(&editing.format, &edited, &format!("route {pattern} removed"))
         }
     }
 }
@@ -74,16 +81,28 @@ async fn pool(client: &Client, verb: Pool) -> Result<(), Failure> {
             let pool: api::Pool = client.get(&pool_path(&pool)).await?;
             output(&format, &pool, show::pool)
         }
-        Pool::Add { pool, backend, policy, hash, primary, proxy_protocol, format } => {
+        Pool::Add { pool, backend, policy, hash, primary, proxy_protocol, editing } => {
             let member = |Member { address, weight }| NewBackend { address, weight };
             let backends = backend.into_iter().map(member).collect();
             let new = NewPool { name: pool.clone(), policy, hash, primary, proxy_protocol, backends };
-            let edited = client.send(Method::POST, "/v1/pools", &new).await?;
-            done(&format, &edited, &format!("pool {pool} added"))
+            let edited = client.made_for(editing.generation).send(Method::POST, "/v1/pools", &new).await?;
+            done(&editing.format, &edited, &format!("pool {pool} added"))
         }
-        Pool::Remove { pool, format } => {
-            let edited = client.delete(&pool_path(&pool)).await?;
-            done(&format, &edited, &format!("pool {pool} removed"))
+        Pool::Switch { from, to, percent, back, force, editing } => {
+            let client = client.made_for(editing.generation);
+            let path = format!("{}/switch", pool_path(&from));
+            let new = NewSwitch { to: to.clone(), percent, back, force };
+            let edited = client.send(Method::POST, &path, &new).await?;
+            let what = match (back, percent) {
+                (true, _) => format!("the switch of pool {from} to {to} is taken back"),
+                (false, None) => format!("all routes of pool {from} lead to {to}"),
+                (false, Some(percent)) => format!("{percent} % of the clients of pool {from} go to {to}"),
+            };
+            done(&editing.format, &edited, &what)
+        }
+        Pool::Remove { pool, editing } => {
+            let edited = client.made_for(editing.generation).delete(&pool_path(&pool)).await?;
+            done(&editing.format, &edited, &format!("pool {pool} removed"))
         }
     }
 }
@@ -95,22 +114,52 @@ async fn backend(client: &Client, verb: Backend) -> Result<(), Failure> {
             let backends: api::Backends = client.get(&path).await?;
             output(&format, &backends, show::backends)
         }
-        Backend::Add { pool, address, weight, format } => {
+        Backend::Add { pool, address, weight, editing } => {
+            let client = client.made_for(editing.generation);
             let new = NewBackend { address: address.clone(), weight: Some(weight) };
             let edited = client.send(Method::POST, &backends_path(&pool), &new).await?;
-            done(&format, &edited, &format!("backend {address} added to pool {pool}, weight {weight}"))
+            done(
+                &editing.format,
+                &edited,
+                &format!("backend {address} added to pool {pool}, weight {weight}"),
+            )
         }
-        Backend::Remove { pool, address, format } => {
-            let edited = client.delete(&backend_path(&pool, &address)).await?;
-            done(&format, &edited, &format!("backend {address} removed from pool {pool}"))
+        Backend::Remove { pool, address, editing } => {
+            let edited = client.made_for(editing.generation).delete(&backend_path(&pool, &address)).await?;
+            done(&editing.format, &edited, &format!("backend {address} removed from pool {pool}"))
         }
-        Backend::Weight { pool, address, weight, format } => {
-            let path = backend_path(&pool, &address);
+        Backend::Weight { pool, address, weight, editing } => {
             let change = ChangedBackend { weight: Some(weight), ..ChangedBackend::default() };
-            let edited = client.send(Method::PATCH, &path, &change).await?;
-            done(&format, &edited, &format!("backend {address} of pool {pool} has weight {weight}"))
+            let edited = change_backend(client, &pool, &address, &change, &editing).await?;
+            done(&editing.format, &edited, &format!("backend {address} of pool {pool} has weight {weight}"))
         }
+        Backend::Drain { pool, address, editing } => drain(client, &pool, &address, true, &editing).await,
+        Backend::Enable { pool, address, editing } => drain(client, &pool, &address, false, &editing).await,
     }
+}
+
+async fn drain(
+    client: &Client,
+    pool: &str,
+    address: &str,
+    drained: bool,
+    editing: &Editing,
+) -> Result<(), Failure> {
+    let change = ChangedBackend { drained: Some(drained), ..ChangedBackend::default() };
+    let edited = change_backend(client, pool, address, &change, editing).await?;
+    let state = if drained { "drained" } else { "enabled" };
+    done(&editing.format, &edited, &format!("backend {address} of pool {pool} is {state}"))
+}
+
+async fn change_backend(
+    client: &Client,
+    pool: &str,
+    address: &str,
+    change: &ChangedBackend,
+    editing: &Editing,
+) -> Result<Edited, Failure> {
+    let client = client.made_for(editing.generation);
+    Ok(client.send(Method::PATCH, &backend_path(pool, address), change).await?)
 }
 
 async fn explain(client: &Client, arguments: &Explain) -> Result<(), Failure> {
@@ -136,7 +185,7 @@ async fn stats(client: &Client, arguments: &Stats) -> Result<(), Failure> {
 }
 
 /// Prints what was asked for: as JSON, or for people.
-fn output<T: Serialize>(
+pub(super) fn output<T: Serialize>(
     format: &Format,
     answer: &T,
     show: impl FnOnce(&T, Style) -> Vec<String>,
@@ -149,7 +198,7 @@ fn output<T: Serialize>(
 }
 
 /// Says that an edit was made.
-fn done(format: &Format, edited: &Edited, what: &str) -> Result<(), Failure> {
+pub(super) fn done(format: &Format, edited: &Edited, what: &str) -> Result<(), Failure> {
     output(format, edited, |Edited { generation, changed }, _| {
         let already = if *changed { "" } else { " already" };
         vec![super::style::printable(&format!("{what}{already} (generation {generation})"))]

@@ -50,7 +50,11 @@ pub enum RunError {
 }
 
 /// Runs the daemon until SIGINT or SIGTERM.
-pub async fn run(config_file: &Path, socket: Option<&Path>) -> Result<(), RunError> {
+pub async fn run(
+    config_file: &Path,
+    socket: Option<&Path>,
+    _state: &Path, /* LEAD */
+) -> Result<(), RunError> {
     let config = Config::load(config_file)?;
     // First of all, so that a second daemon does not even look at the interfaces.
     let socket = Socket::claim(socket.unwrap_or(&config.control.socket))?;

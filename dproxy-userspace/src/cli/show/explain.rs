@@ -70,7 +70,8 @@ fn backend(sheet: &mut Sheet, pool: &Pool, chosen: Option<&Backend>) {
         }
         return;
     };
-    let sum: u32 = pool.backends.iter().map(|backend| u32::from(backend.weight)).sum();
+    let in_use = pool.backends.iter().filter(|backend| !backend.drained);
+    let sum: u32 = in_use.map(|backend| u32::from(backend.weight)).sum();
     sheet.line("backend", format!("{address}, weight {weight} of {sum}"));
     if let Some(hop) = next_hop {
         let vlans: String = hop.vlans.iter().map(|id| format!(", VLAN {id}")).collect();

@@ -7,12 +7,14 @@ mod stats;
 mod status;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub(super) use explain::explanation;
 pub(super) use pools::{backends, pool, pools};
 pub(super) use routes::{name_routes, routes};
 pub(super) use stats::StatsView;
 pub(super) use status::status;
+pub(super) use whole::{applied, history, plan};
 
 use super::style::{Paint, Style, printable};
 use super::table::{Cell, grouped};
@@ -73,6 +75,15 @@ fn policy(pool: &Pool) -> String {
     match &pool.hash {
         Some(hash) => format!("{} by {hash}", pool.policy),
         None => pool.policy.clone(),
+    }
+}
+
+/// What a backend has of its pool's queries: its weight, which does not count while it is drained.
+fn weight(backend: &Backend) -> Cell {
+    if backend.drained {
+        Cell::painted(format!("{} drained", backend.weight), Paint::Warning)
+    } else {
+        backend.weight.into()
     }
 }
 

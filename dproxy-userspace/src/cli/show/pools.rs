@@ -1,5 +1,5 @@
-use super::{Sheet, counted, path, policy};
-use crate::api::{Backends, Pool, Pools};
+use super::{Sheet, counted, path, policy, weight};
+use crate::api::{Backend, Backends, Pool, Pools, Switch};
 use crate::cli::style::{Paint, Style};
 use crate::cli::table::{Align, Cell, Table};
 
@@ -37,6 +37,9 @@ pub(in crate::cli) fn pool(pool: &Pool, style: Style) -> Vec<String> {
     if pool.proxy_protocol {
         sheet.line("PROXY", "protocol version 2: all queries take the slow path");
     }
+    if let Some(Switch { to, percent }) = &pool.switch {
+        sheet.painted("switch", &format!("{percent} % of the clients to pool {to}"), Paint::Warning);
+    }
     sheet.line("used by", counted(pool.routes, "route"));
     sheet.append(members(pool).lines(style));
     sheet.lines
@@ -52,15 +55,16 @@ pub(super) fn members(pool: &Pool) -> Table {
         ("NEXT HOP", Align::Left),
         ("SOURCE", Align::Left),
     ]);
-    let sum: u32 = pool.backends.iter().map(|backend| u32::from(backend.weight)).sum();
+    let part = |backend: &Backend| if backend.drained { 0 } else { u32::from(backend.weight) };
+    let sum: u32 = pool.backends.iter().map(part).sum();
     for backend in &pool.backends {
-        let share = f64::from(backend.weight) * 100.0 / f64::from(sum.max(1));
+        let share = f64::from(part(backend)) * 100.0 / f64::from(sum.max(1));
         let hop = backend.next_hop.as_ref();
         let vlans =
             hop.map_or(String::new(), |hop| hop.vlans.iter().map(|id| format!(" VLAN {id}")).collect());
         table.row([
             backend.address.into(),
-            backend.weight.into(),
+            weight(backend),
             format!("{share:.0} %").into(),
             path(backend),
             hop.map_or(String::new(), |hop| format!("{}{vlans}", hop.mac)).into(),
@@ -80,7 +84,7 @@ pub(in crate::cli) fn backends(backends: &Backends, style: Style) -> Vec<String>
     ]);
     for member in &backends.backends {
         let backend = &member.backend;
-        table.row([(&member.pool).into(), backend.address.into(), backend.weight.into(), path(backend)]);
+        table.row([(&member.pool).into(), backend.address.into(), weight(backend), path(backend)]);
     }
     if table.is_empty() { vec!["There are no backends.".to_owned()] } else { table.lines(style) }
 }

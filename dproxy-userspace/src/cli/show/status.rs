@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
-use super::{Sheet, counted, path, per_second, policy};
-use crate::api::{SlowPath, Status};
+use super::{Sheet, counted, path, per_second, policy, weight};
+use crate::api::{Pool, SlowPath, StateFolder, Status, Switch, Unconfirmed};
 use crate::cli::style::{Paint, Style};
 use crate::cli::table::{Align, Cell, Table};
 
@@ -10,9 +10,12 @@ pub(in crate::cli) fn status(status: &Status, style: Style) -> Vec<String> {
     let mut sheet = Sheet::new(style);
     let since = format!("up {} since {}", duration(status.uptime_seconds), status.since);
     sheet.line("dproxy", format!("{}, process {}, {since}", status.version, status.process));
-    sheet.line("configuration", configuration(status));
+    configuration(&mut sheet, status);
     let (generation, routes) = (status.generation, counted(status.routes, "route"));
     sheet.line("generation", format!("{generation}, {routes}, {}", counted(status.pools.len(), "pool")));
+    if let Some(unconfirmed) = &status.unconfirmed {
+        sheet.painted("unconfirmed", &waiting(unconfirmed), Paint::Warning);
+    }
     sheet.line("listeners", listeners(status));
     match &status.fast_path_off {
         None => sheet.line("fast path", fast_path(status)),
@@ -24,6 +27,15 @@ pub(in crate::cli) fn status(status: &Status, style: Style) -> Vec<String> {
     sheet.line("slow path", slow_path(status));
     if let Some(rate) = status.queries_per_second {
         sheet.line("queries", format!("{} a second", per_second(rate)));
+    }
+    for Pool { name, switch, .. } in &status.pools {
+        if let Some(Switch { to, percent }) = switch {
+            let text = format!("{percent} % of the clients of pool {name} to pool {to}");
+            sheet.painted("switch", &text, Paint::Warning);
+        }
+    }
+    for note in &status.notes {
+        sheet.painted("note", note, Paint::Warning);
     }
     for warning in &status.warnings {
         sheet.painted("warning", warning, Paint::Warning);
@@ -55,12 +67,32 @@ fn slow_path(status: &Status) -> String {
     format!("{serves}; {}, {connections}, {backend_connections} to backends", counted(workers, "worker"))
 }
 
-fn configuration(status: &Status) -> String {
-    match status.live_edits {
-        0 => status.config.clone(),
-        1 => format!("{} and 1 live edit, which a restart loses", status.config),
-        edits => format!("{} and {edits} live edits, which a restart loses", status.config),
+/// The file, and how what runs differs from it.
+fn configuration(sheet: &mut Sheet, status: &Status) {
+    let edits = match status.live_edits {
+        0 => String::new(),
+        1 => " and 1 live edit since it was applied".to_owned(),
+        edits => format!(" and {edits} live edits since it was applied"),
+    };
+    sheet.line("configuration", format!("{}{edits}", status.config));
+    if status.file_differs == Some(true) {
+        sheet.painted("", "the file has changed since; `dproxy plan` shows how", Paint::Warning);
     }
+    let StateFolder { folder, problem } = &status.state;
+    if let Some(problem) = problem {
+        let text = format!("{folder}: {problem}; no edit is taken");
+        sheet.painted("state", &text, Paint::Bad);
+    }
+}
+
+/// What happens unless somebody confirms.
+fn waiting(unconfirmed: &Unconfirmed) -> String {
+    let Unconfirmed { generation, until, seconds_left, back_to } = unconfirmed;
+    let left = duration(*seconds_left);
+    format!(
+        "generation {generation}; unless `dproxy confirm` comes within {left}, generation {back_to} is put in \
+         force again (at {until})"
+    )
 }
 
 fn pools(status: &Status) -> Table {
@@ -76,7 +108,7 @@ fn pools(status: &Status) -> Table {
             let (name, policy) =
                 if index == 0 { (pool.name.as_str(), policy(pool)) } else { ("", String::new()) };
             let cells: [Cell; 5] =
-                [name.into(), policy.into(), backend.address.into(), backend.weight.into(), path(backend)];
+                [name.into(), policy.into(), backend.address.into(), weight(backend), path(backend)];
             table.row(cells);
         }
     }

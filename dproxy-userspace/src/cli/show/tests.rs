@@ -2,6 +2,7 @@
 
 mod counters;
 mod decisions;
+mod whole;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -61,7 +62,7 @@ fn a_status() {
         shown(json, status),
         "
 dproxy         0.1.0, process 4711, up 3 h 12 min since 2026-05-01T12:00:03Z
-configuration  /etc/dproxy/dproxy.toml and 2 live edits, which a restart loses
+configuration  /etc/dproxy/dproxy.toml and 2 live edits since it was applied
 generation     3, 12 routes, 2 pools
 listeners      192.0.2.53:53, [2001:db8::53]:53, 127.0.0.1:53 (slow path only)
 fast path      UDP by eth0 native, eth1 generic
