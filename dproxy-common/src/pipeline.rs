@@ -19,6 +19,8 @@ use crate::{
 pub enum Action {
     /// Hand it to the network stack, as it is now.
     Pass,
+    /// A reply to a query that is not known here: the program before this one may know it. Else, pass.
+    AskPredecessor,
     /// Send it from this interface.
     Send(u32),
     /// Drop it.
@@ -75,6 +77,7 @@ pub fn run<P: Packet, T: Tables, S: State>(
     let reason = committed.map_or_else(|reason| reason, |()| work.plan.reason());
     state.count(reason, &work.subject);
     let action = match reason.verdict() {
+        Verdict::Pass if reason == Reason::ReplyUnknown => Action::AskPredecessor,
         Verdict::Pass | Verdict::Deliver => Action::Pass,
         Verdict::Forward | Verdict::Answer => Action::Send(work.plan.interface()),
         Verdict::Drop => Action::Drop,

@@ -75,7 +75,8 @@ fn forward<T: Tables, S: State>(
     pool: u16,
     work: &mut Work,
 ) -> Result<(), Reason> {
-    let pool = tables.pool(work.half, pool as u32).ok_or(Reason::Internal)?;
+    let client = work.frame.network.source;
+    let pool = select::pool(tables, work.half, pool, client).ok_or(Reason::Internal)?;
     work.subject.pool = pool.id;
     if pool.flags & Pool::SLOW_PATH != 0 {
         return Err(Reason::PoolSlowPath);

@@ -3,7 +3,7 @@
 use crate::{
     abi::{BackendLive, CANDIDATES_PER_LINE, HashInput, Pool},
     reason::Reason,
-    tables::Tables,
+    tables::{Half, Tables},
     verifier::forget,
     wire::Address,
     work::Work,
@@ -16,6 +16,25 @@ pub const DRAWS: u32 = 4;
 /// How many members are tried in turn. In larger pools, so many neighbours in a row have to be unreachable
 /// before a query is not forwarded.
 pub const MEMBERS_TRIED: u32 = 32;
+
+/// The pool of an id or, for clients on their way there, the one that it is being switched to.
+#[inline(always)]
+pub fn pool<T: Tables>(tables: &T, half: Half, id: u16, client: Address) -> Option<&Pool> {
+    let pool = tables.pool(half, u32::from(id))?;
+    if scale(switch_hash(client), 100) < u32::from(pool.switch_percent) {
+        return tables.pool(half, u32::from(pool.switch_to));
+    }
+    Some(pool)
+}
+
+/// Whose turn it is when a pool is switched: of an IPv6 client, the /64 decides, since the rest of its address
+/// changes by itself (RFC 8981). It has nothing to do with [`client_hash`], by which a policy chooses: else
+/// those who are switched would all have the same few backends.
+#[inline(always)]
+const fn switch_hash(client: Address) -> u64 {
+    let (of_v4, of_v6) = (client.low, client.high);
+    mix(mix(if of_v6 == 0 { of_v4 } else { of_v6 }) ^ 0x0073_7769_7463_6865)
+}
 
 /// Chooses by the pool's policy, skipping backends that cannot be reached. The backend's id is left in
 /// [`Subject`](crate::abi::Subject), the way to it in [`Work::live`]. The slow path is a way like others:

@@ -14,6 +14,14 @@ use crate::{
 pub struct Half(u32);
 
 impl Half {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self(0), Self(1)];
+
+    /// The other one.
+    pub const fn other(self) -> Self {
+        Self(self.0 ^ 1)
+    }
+
     /// The half in which a generation lives.
     #[inline(always)]
     pub const fn of_generation(number: u64) -> Self {
@@ -39,7 +47,7 @@ impl Half {
 pub trait Tables {
     /// How queries in flight are numbered.
     fn nat(&self) -> NatSettings;
-    /// Number of the generation in force. Read once a packet.
+    /// The generation in force, as [`Generation::number`] has it. Read once a packet.
     fn active(&self) -> u64;
     /// The generation of a half.
     fn generation(&self, half: Half) -> Option<&Generation>;
@@ -51,8 +59,8 @@ pub trait Tables {
     fn route(&self, half: Half, index: u32) -> Option<&Route>;
     /// A route's name of more than 40 octets.
     fn long_name(&self, half: Half, index: u32) -> Option<&LongName>;
-    /// A pool.
-    fn pool(&self, half: Half, index: u32) -> Option<&Pool>;
+    /// A pool, by id.
+    fn pool(&self, half: Half, id: u32) -> Option<&Pool>;
     /// A line of candidates.
     fn candidate_line(&self, half: Half, index: u32) -> Option<&CandidateLine>;
     /// A backend, by id.

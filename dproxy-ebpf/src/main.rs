@@ -40,7 +40,7 @@ mod program {
 
     use crate::{
         counters, log,
-        maps::{Maps, PerPacket},
+        maps::{Maps, PREDECESSOR, PerPacket},
         packet::Xdp,
         skb::Skb,
     };
@@ -48,6 +48,8 @@ mod program {
     /// Routes DNS queries and brings back the replies.
     #[xdp]
     pub fn dproxy(ctx: XdpContext) -> u32 {
+        #[cfg(feature = "changed-program")]
+        core::hint::black_box(ctx.data_end() - ctx.data());
         let mut packet = Xdp::new(&ctx);
         let asked = packet.explain_request(Maps.explain_key());
         let Some(work) = PerPacket.work() else { return XDP_ABORTED };
@@ -61,6 +63,12 @@ mod program {
         log::ended(&packet, reason, &work.subject, || (work.frame.network.source, work.frame.udp.source));
         match action {
             Action::Pass => XDP_PASS,
+            Action::AskPredecessor => {
+                // It does not come back, unless there is none.
+                // SAFETY: the context is this program's.
+                unsafe { PREDECESSOR.tail_call(&ctx, 0) };
+                XDP_PASS
+            }
             Action::Drop => XDP_DROP,
             Action::Abort => XDP_ABORTED,
             Action::Send(interface) if interface == packet.interface() => XDP_TX,

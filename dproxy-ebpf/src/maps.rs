@@ -8,7 +8,7 @@ use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     helpers::generated::bpf_jiffies64,
     macros::map,
-    maps::{Array, LruHashMap, PerCpuArray},
+    maps::{Array, LruHashMap, PerCpuArray, ProgramArray},
 };
 #[cfg(not(bpf_target_arch = "x86_64"))]
 use core::intrinsics::atomic_xchg;
@@ -61,6 +61,9 @@ static NEXT_CHUNK: Array<u64> = Array::with_max_entries(1, 0);
 static CURSORS: PerCpuArray<Cursor> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static DIRECT: LruHashMap<DirectQuery, u32> = LruHashMap::with_max_entries(DIRECT_QUERIES, 0);
+/// Who forwarded queries before this program, and keeps slots that it does not know.
+#[map]
+pub static PREDECESSOR: ProgramArray = ProgramArray::with_max_entries(1, 0);
 #[map]
 static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
 
@@ -123,8 +126,8 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn pool(&self, half: Half, index: u32) -> Option<&Pool> {
-        POOLS.get(half.entry(index, setting!(pools)))
+    fn pool(&self, half: Half, id: u32) -> Option<&Pool> {
+        POOLS.get(half.entry(id, setting!(pools)))
     }
 
     #[inline(always)]

@@ -60,16 +60,32 @@ impl Balancer {
         Self::start_in(&topology.balancer, topology.instance().folder(), binary, config)
     }
 
-    /// The same for any namespace; configuration, socket and log are in `folder`.
+    /// The same for any namespace; configuration, state, socket and log are in `folder`. What was in force there
+    /// before is forgotten.
     pub fn start_in(namespace: &Namespace, folder: &Path, binary: &Path, config: &str) -> Result<Self> {
+        let state = folder.join("state");
+        if state.exists() {
+            fs::remove_dir_all(&state).with_context(|| format!("remove {}", state.display()))?;
+        }
+        fs::write(folder.join("dproxy.toml"), config).context("write the configuration")?;
+        Self::go_on_in(namespace, folder, binary)
+    }
+
+    /// Starts `binary` where another one has ended, or was killed: it goes on with what was in force.
+    pub fn go_on(topology: &Topology, binary: &Path) -> Result<Self> {
+        Self::go_on_in(&topology.balancer, topology.instance().folder(), binary)
+    }
+
+    /// The same for any namespace and folder.
+    pub fn go_on_in(namespace: &Namespace, folder: &Path, binary: &Path) -> Result<Self> {
         require_binary(binary)?;
         let file = |name: &str| folder.join(name);
         let (config_file, socket, log) = (file("dproxy.toml"), file("dproxy.sock"), file("dproxy.log"));
-        fs::write(&config_file, config).with_context(|| format!("write {}", config_file.display()))?;
         let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
 
         let mut command = namespace.command(binary);
         command.arg("run").arg("--config").arg(&config_file).arg("--socket").arg(&socket);
+        command.arg("--state").arg(file("state"));
         // Its own process group: Ctrl-C is for us, and we end it when its time has come.
         command.stdout(output.try_clone()?).stderr(output).process_group(0);
         let process = command.spawn().with_context(|| format!("start {}", binary.display()))?;
@@ -157,12 +173,12 @@ impl Balancer {
         peer.is_some_and(|peer| u32::try_from(peer.pid()) == Ok(self.pid()))
     }
 
-    /// Asks it to end, and makes it end if it does not.
+    /// Asks it to end and to detach, and makes it end if it does not.
     fn stop(&mut self) -> Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.process.id())?);
         let start = Instant::now();
         if self.ended()?.is_none() {
-            kill(pid, Signal::SIGTERM)?;
+            kill(pid, Signal::SIGINT)?;
         }
         while self.ended()?.is_none() {
             if start.elapsed() > STOP {

@@ -81,7 +81,7 @@ impl InKernel {
         for empty in [folder.join("links"), folder] {
             let _ = fs::remove_dir(empty);
         }
-        kernel.publish(&world.snapshot).unwrap_or_else(|error| panic!("{error}"));
+        kernel.publish(world.snapshot.patch()).unwrap_or_else(|error| panic!("{error}"));
         let mut this = Self { kernel, hops: 0 };
         for (&id, hop) in &world.hops {
             this.set_hop(id, Some(*hop));

@@ -123,7 +123,7 @@ impl Machine for Host {
 
 fn check_action(reason: Reason, action: Action) {
     let agrees = match (reason.verdict(), action) {
-        (Verdict::Pass | Verdict::Deliver, Action::Pass) => true,
+        (Verdict::Pass | Verdict::Deliver, Action::Pass) | (Verdict::Pass, Action::AskPredecessor) => true,
         (Verdict::Forward | Verdict::Answer, Action::Send(_)) => true,
         (Verdict::Drop, Action::Drop) | (Verdict::Abort, Action::Abort) => true,
         (

@@ -52,12 +52,12 @@ impl World {
     pub fn with_locals(text: &str, interfaces: [u32; 2], locals: &[(&str, &str)]) -> Self {
         let config = Config::parse(text, "test").unwrap_or_else(|error| panic!("{error}"));
         let capacity = Capacity::for_routes(config.fast_path.routes, config.fast_path.slots.trailing_zeros());
-        let mut ids = Ids::new(&capacity);
+        let ids = Ids::new(&capacity);
         let sources = BTreeSet::from([SOURCE_V4, SOURCE_V6].map(|text| text.parse().unwrap()));
         let locals =
             locals.iter().map(|(backend, listener)| [backend, listener].map(|text| text.parse().unwrap()));
         let host = Host { sources, locals: locals.map(|[backend, listener]| (backend, listener)).collect() };
-        let snapshot = compile(&config, &host, &mut ids, 1, &capacity).expect("it compiles");
+        let snapshot = compile(&config, &host, &ids, 3, &capacity).expect("it compiles");
         let hops =
             snapshot.names.backends.iter().map(|(&id, address)| (id, hop(address, interfaces[BACKEND_SIDE])));
         let (hops, ids) = (hops.collect(), snapshot.names.backends.iter());
@@ -106,7 +106,7 @@ impl World {
 
     /// The pattern of a route, by id.
     pub fn route(&self, id: u32) -> Option<&Pattern> {
-        self.snapshot.names.routes.get(&id)
+        self.snapshot.route_names.get(&id)
     }
 
     /// What a query leads to, in words: its pool, or the reason for something else.

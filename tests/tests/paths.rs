@@ -26,7 +26,12 @@ struct SlowPath<'w> {
 
 impl<'w> SlowPath<'w> {
     fn new(world: &'w World) -> Self {
-        let view = View::of(&world.config, Arc::new(world.snapshot.clone()), |_| true);
+        let view = View::of(
+            &world.config,
+            world.snapshot.clone().into(),
+            Arc::new(world.snapshot.names.clone()),
+            |_| true,
+        );
         Self { world, view, decider: Decider::new(1) }
     }
 

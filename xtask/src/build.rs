@@ -1,6 +1,7 @@
 //! `cargo xtask build`
 
 use anyhow::{Context, Result};
+use std::fs;
 use std::path::PathBuf;
 
 use crate::setup::{self, Purpose};
@@ -27,6 +28,18 @@ impl Build {
 pub fn binaries(options: &[&str]) -> Result<()> {
     let cargo = &["build", "--package", "dproxy-userspace", "--package", "dproxy-lab"];
     shell::run(shell::cargo(cargo).args(options))
+}
+
+/// Builds `dproxy` as later versions will be, for the tests of upgrades: beside the usual one, as
+/// `dproxy-changed-program` and `dproxy-next-schema`.
+pub fn successors() -> Result<()> {
+    for feature in ["changed-program", "next-schema"] {
+        let build = ["build", "--package", "dproxy-userspace", "--bin", "dproxy", "--features", feature];
+        shell::run(&mut shell::cargo(&build))?;
+        let (built, named) = (beside_us("dproxy")?, beside_us(&format!("dproxy-{feature}"))?);
+        fs::copy(&built, &named).with_context(|| format!("cannot copy {}", built.display()))?;
+    }
+    Ok(())
 }
 
 /// A file beside this program, where cargo puts everything it builds; `../release/` is where it puts what it

@@ -10,7 +10,8 @@ pub const NAME_POWERS: usize = 256;
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation {
-    /// Its number; the lowest bit says in which half of the tables it is.
+    /// Twice its number, plus the half of the tables that it is in. Of a generation that was written anew because
+    /// the network had changed, only the half differs.
     pub number: u64,
     /// Seed of the destination table's perfect hash.
     pub destination_seed: u64,

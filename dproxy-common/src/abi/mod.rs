@@ -23,12 +23,12 @@ pub use route::{
     Answer, BUCKET_SLOTS, INLINE_NAME_WORDS, LONG_NAME_WORDS, LongName, Route, RouteBucket, RouteTarget,
     Target,
 };
-pub use settings::{NatSettings, Settings, TokenKeys};
+pub use settings::{MAGIC, NatSettings, Settings, TokenKeys};
 pub use slot::{CHUNK, Cursor, Slot, SlotWord};
 
 /// Raised whenever a type of this module, a map or the meaning of one changes. It is a global of the
 /// loaded program.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-schema") { 5 } else { 4 };
 
 /// A table entry: plain integers, no padding, any bit pattern valid.
 ///
@@ -55,7 +55,7 @@ entries! {
     RouteBucket: LINE,
     Route: LINE,
     LongName: 8 * LONG_NAME_WORDS,
-    Pool: 16,
+    Pool: 24,
     CandidateLine: LINE,
     Backend: LINE,
     NextHop: LINE,
@@ -63,7 +63,7 @@ entries! {
     Slot: LINE,
     Cursor: 16,
     DirectQuery: 24,
-    Settings: 64,
+    Settings: 72,
     ListenerCounters: 16,
     BackendCounters: LINE,
 }

@@ -29,7 +29,7 @@ impl HashInput {
     }
 }
 
-/// A pool: a run of candidates and how one is chosen; behind it, beginning with a line of its own, each
+/// A pool, by id: a run of candidates and how one is chosen; behind it, beginning with a line of its own, each
 /// backend that has weight, once.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +46,12 @@ pub struct Pool {
     pub flags: u8,
     /// Number of its backends that have weight.
     pub members: u32,
+    /// Id of the pool that some clients' queries go to instead.
+    pub switch_to: u16,
+    /// The share of these clients, in percent: 0 to 100.
+    pub switch_percent: u8,
+    /// Unused, zero.
+    pub reserved: [u8; 5],
 }
 
 impl Pool {

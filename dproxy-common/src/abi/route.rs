@@ -39,7 +39,7 @@ impl Target {
     /// The route does not apply; look at the next shorter name.
     pub const NONE: Self = Self(0);
     const FIRST_POOL: u16 = 16;
-    /// Largest pool index that fits.
+    /// Largest pool id that fits.
     pub const MAX_POOL: u16 = u16::MAX - Self::FIRST_POOL;
 
     /// To an answer.
@@ -47,9 +47,9 @@ impl Target {
         Self(answer as u16)
     }
 
-    /// To a pool, by its index in the generation, at most [`Self::MAX_POOL`].
-    pub const fn pool(index: u16) -> Self {
-        Self(index + Self::FIRST_POOL)
+    /// To a pool, by its id, at most [`Self::MAX_POOL`].
+    pub const fn pool(id: u16) -> Self {
+        Self(id + Self::FIRST_POOL)
     }
 
     /// Does it lead anywhere?
@@ -58,7 +58,7 @@ impl Target {
         self.0 != 0
     }
 
-    /// The pool's index, or the answer. A code that is neither counts as REFUSED.
+    /// The pool's id, or the answer. A code that is neither counts as REFUSED.
     #[inline(always)]
     pub const fn decode(self) -> Result<u16, Answer> {
         match self.0 {
@@ -80,13 +80,13 @@ pub struct RouteTarget {
     pub route: u32,
     /// Where it leads.
     pub target: Target,
-    /// Unused, zero.
-    pub reserved: u16,
+    /// Of which of the name's patterns it is, for userspace: 1 exact, 2 wildcard, 3 subtree; 0 without a route.
+    pub kind: u16,
 }
 
 impl RouteTarget {
     /// Nothing applies.
-    pub const NONE: Self = Self { route: super::NO_ROUTE, target: Target::NONE, reserved: 0 };
+    pub const NONE: Self = Self { route: super::NO_ROUTE, target: Target::NONE, kind: 0 };
 }
 
 /// Name octets that fit into a [`Route`], in words.

@@ -1,7 +1,17 @@
+/// What [`Settings::magic`] is.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"dproxy!\x01");
+
 /// What is fixed when the program is loaded: a constant in the program's read-only data.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
+    /// [`MAGIC`]: where these settings begin among a program's read-only data. It and the next field stay where
+    /// they are, whatever else changes: a later version recognises the program by them.
+    pub magic: u64,
+    /// [`ABI_VERSION`](super::ABI_VERSION) of whoever set these.
+    pub abi_version: u32,
+    /// Candidate lines in one half.
+    pub candidate_lines: u32,
     /// Must be in an explain request's first word; drawn at random by each load.
     pub explain_key: u64,
     /// How queries in flight are numbered.
@@ -12,17 +22,16 @@ pub struct Settings {
     pub routes: u32,
     /// Long names in one half.
     pub long_names: u32,
-    /// Pools in one half.
+    /// Pool ids: pools in one half.
     pub pools: u32,
-    /// Candidate lines in one half.
-    pub candidate_lines: u32,
-    /// [`ABI_VERSION`](super::ABI_VERSION) of whoever set these.
-    pub abi_version: u32,
 }
 
 impl Settings {
     /// What stands in the object before userspace sets it.
     pub const ZERO: Self = Self {
+        magic: 0,
+        abi_version: 0,
+        candidate_lines: 0,
         explain_key: 0,
         nat: NatSettings {
             token_keys: TokenKeys { multipliers: [0; 2], inverses: [0; 2], mask: 0 },
@@ -34,8 +43,6 @@ impl Settings {
         routes: 0,
         long_names: 0,
         pools: 0,
-        candidate_lines: 0,
-        abi_version: 0,
     };
 }
 
@@ -53,7 +60,7 @@ pub struct NatSettings {
     pub port_bits: u32,
 }
 
-/// Keys of the bijection between tokens and what is seen of them, drawn at random by each load.
+/// Keys of the bijection between tokens and what is seen of them, drawn at random, and kept while the slots are.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenKeys {

@@ -14,6 +14,7 @@ use super::editor::Editor;
 use super::parameters::Asking;
 use super::{ApiError, Applied, Code, Edited, History, Plan, Rollback};
 use crate::config::parse_duration;
+use crate::daemon::Apply;
 
 pub(super) async fn plan(State(engine): Engine, Whole(config): Whole) -> Answer<Plan> {
     let plan = engine.plan(config).await?;
@@ -25,15 +26,17 @@ pub(super) async fn plan(State(engine): Engine, Whole(config): Whole) -> Answer<
 #[serde(deny_unknown_fields)]
 pub(super) struct Confirming {
     confirm: Option<String>,
+    #[serde(default)]
+    discard_edits: bool,
 }
 
 pub(super) async fn apply(
-    Asking(Confirming { confirm }): Asking<Confirming>,
+    Asking(Confirming { confirm, discard_edits }): Asking<Confirming>,
     Editor { engine, who, generation }: Editor,
     Whole(config): Whole,
 ) -> Answer<Applied> {
     let confirm = confirm.map(|text| parse_confirm(&text)).transpose()?;
-    let applied = engine.apply(config, confirm, who, generation).await?;
+    let applied = engine.apply(config, Apply { who, generation, confirm, discard_edits }).await?;
     Ok(Tagged::json(applied.generation, applied))
 }
 

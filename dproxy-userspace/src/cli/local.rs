@@ -9,6 +9,7 @@ use super::style::printable;
 use super::{Failure, log, print};
 use crate::config::{Config, Control, counted};
 use crate::control::{Host, Ids, compile};
+use crate::daemon::RunOptions;
 use crate::{daemon, datapath};
 
 /// `dproxy run`.
@@ -17,14 +18,20 @@ pub(super) fn run(run: &Run, socket: Option<&Path>) -> Result<(), Failure> {
     // The engine has the main thread; the API gets one of its own, so that it never waits for it.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(Failure::Start)?;
-    Ok(runtime.block_on(daemon::run(&run.file.config, socket, &run.state()))?)
+    let options = RunOptions {
+        config: run.file.config.clone(),
+        state: run.state(),
+        socket: socket.map(Path::to_owned),
+        from_file: run.from_file,
+    };
+    Ok(runtime.block_on(daemon::run(&options))?)
 }
 
 /// `dproxy check`: a file is valid when `run` would take it, as far as that can be told without doing it.
 pub(super) fn check(path: &Path) -> Result<(), Failure> {
     let config = Config::load(path)?;
     let capacity = daemon::capacity(&config);
-    compile(&config, &Host::default(), &mut Ids::new(&capacity), 1, &capacity)?;
+    compile(&config, &Host::default(), &Ids::new(&capacity), 1, &capacity)?;
     let backends: usize = config.pools.values().map(|pool| pool.backends.len()).sum();
     print(&[format!(
         "{} is valid: {}, {}, {}",
@@ -41,7 +48,7 @@ pub(super) fn detach(arguments: &Detach) -> Result<(), Failure> {
     if done.is_empty() {
         return print(&["nothing is attached".to_owned()]);
     }
-    print(&done.iter().map(|line| printable(line)).collect::<Vec<_>>())
+    print(&done.iter().map(|interface| printable(&format!("detached from {interface}"))).collect::<Vec<_>>())
 }
 
 /// The folder of the pins, as whoever attached them was told.

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::api::ClientError;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, SaveError};
 use crate::control::CompileError;
 use crate::daemon::RunError;
 use crate::datapath::DatapathError;
@@ -42,6 +42,8 @@ pub fn main() -> ExitCode {
 enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Save(#[from] SaveError),
     #[error(transparent)]
     Compile(#[from] CompileError),
     #[error(transparent)]
@@ -74,6 +76,7 @@ impl Failure {
         match self {
             Self::Config(_) | Self::Run(RunError::Config(_)) | Self::Import(_) => text,
             Self::Compile(_)
+            | Self::Save(_)
             | Self::Run(_)
             | Self::Client(_)
             | Self::Datapath(_)

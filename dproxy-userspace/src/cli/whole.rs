@@ -22,10 +22,13 @@ pub(super) async fn plan(client: &Client, arguments: WholeFile) -> Result<(), Fa
 
 /// `dproxy apply`.
 pub(super) async fn apply(client: &Client, arguments: Apply) -> Result<(), Failure> {
-    let Apply { config, confirm, editing } = arguments;
+    let Apply { config, confirm, discard_edits, editing } = arguments;
     let text = config.as_deref().map(in_toml).transpose()?.unwrap_or_default();
     let confirm = confirm.map(duration_text);
-    let path = query("/v1/apply", &[("confirm", confirm.as_deref())]);
+    let path = query(
+        "/v1/apply",
+        &[("confirm", confirm.as_deref()), ("discard_edits", discard_edits.then_some("true"))],
+    );
     let mut applied: api::Applied = client.made_for(editing.generation).send_toml(&path, text).await?;
     name_source(&mut applied.plan, config);
     output(&editing.format, &applied, show::applied)

@@ -32,6 +32,16 @@ impl Name {
         Self { wire: Box::default() }
     }
 
+    /// From lower-cased wire form without the root octet; `None` if it is none.
+    pub fn from_wire(wire: &[u8]) -> Option<Self> {
+        let mut rest = wire;
+        while let Some((&length, tail)) = rest.split_first() {
+            let is_label = (1..=MAX_LABEL).contains(&usize::from(length));
+            rest = tail.get(usize::from(length)..).filter(|_| is_label)?;
+        }
+        (wire.len() < MAX_NAME).then(|| Self { wire: wire.into() })
+    }
+
     /// Is this the root?
     pub fn is_root(&self) -> bool {
         self.wire.is_empty()

@@ -21,6 +21,11 @@ impl Hops {
         self.0.number(hop)
     }
 
+    /// A next hop has an index already.
+    pub fn restore(&mut self, hop: NextHop, index: u32) {
+        self.0.restore(hop, index);
+    }
+
     /// Frees all entries but those that backends refer to.
     pub fn retain(&mut self, referred: impl FnMut(&NextHop) -> bool) {
         self.0.retain(referred);

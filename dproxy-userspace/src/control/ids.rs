@@ -1,9 +1,8 @@
 //! Ids that outlive generations.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
-
-use crate::config::Pattern;
 
 use super::Capacity;
 
@@ -18,13 +17,32 @@ pub(super) struct Numbering<K: Ord> {
 }
 
 impl<K: Ord + Clone> Numbering<K> {
+    /// Lets `key` have a number that is not given out, if it has none. Nobody gets those below it that are free
+    /// before all others are taken.
+    pub(super) fn restore(&mut self, key: K, number: u32) {
+        if number >= self.capacity || self.numbers.contains_key(&key) {
+            return;
+        }
+        if number >= self.unused {
+            self.resting.extend(self.unused..number);
+            self.unused = number + 1;
+        } else {
+            self.resting.retain(|resting| *resting != number);
+        }
+        self.numbers.insert(key, number);
+    }
+
     pub(super) fn new(capacity: u32) -> Self {
         Self { numbers: BTreeMap::new(), resting: VecDeque::new(), unused: 0, capacity }
     }
 
     /// The number of `key`; a new one, if it has none, and then the second value is true. `None`: all
     /// numbers are taken.
-    pub(super) fn number(&mut self, key: &K) -> Option<(u32, bool)> {
+    pub(super) fn number<Q>(&mut self, key: &Q) -> Option<(u32, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Ord + ToOwned<Owned = K> + ?Sized,
+    {
         if let Some(&number) = self.numbers.get(key) {
             return Some((number, false));
         }
@@ -34,7 +52,7 @@ impl<K: Ord + Clone> Numbering<K> {
         } else {
             self.resting.pop_front()?
         };
-        self.numbers.insert(key.clone(), number);
+        self.numbers.insert(key.to_owned(), number);
         Some((number, true))
     }
 
@@ -70,7 +88,6 @@ pub struct Ids {
     listeners: Numbering<SocketAddr>,
     backends: Numbering<SocketAddr>,
     pools: Numbering<String>,
-    routes: Numbering<Pattern>,
     new: Vec<Id>,
 }
 
@@ -81,7 +98,6 @@ impl Ids {
             listeners: Numbering::new(capacity.listener_ids),
             backends: Numbering::new(capacity.backend_ids),
             pools: Numbering::new(capacity.pool_ids()),
-            routes: Numbering::new(capacity.route_ids),
             new: Vec::new(),
         }
     }
@@ -99,18 +115,24 @@ impl Ids {
     }
 
     /// The id of a pool.
-    pub fn pool(&mut self, name: &String) -> Option<u16> {
+    pub fn pool(&mut self, name: &str) -> Option<u16> {
         let (number, is_new) = self.pools.number(name)?;
         self.narrow(number, is_new, Id::Pool)
     }
 
-    /// The id of a route.
-    pub fn route(&mut self, pattern: &Pattern) -> Option<u32> {
-        let (number, is_new) = self.routes.number(pattern)?;
-        if is_new {
-            self.new.push(Id::Route(number));
-        }
-        Some(number)
+    /// Routes have got ids that others had before.
+    pub(super) fn note_reused_routes(&mut self, ids: &[u32]) {
+        self.new.extend(ids.iter().copied().map(Id::Route));
+    }
+
+    /// Somebody has an id already: a program that was loaded before uses it.
+    pub fn restore_backend(&mut self, id: u16, address: SocketAddr) {
+        self.backends.restore(address, u32::from(id));
+    }
+
+    /// The same of a listener.
+    pub fn restore_listener(&mut self, id: u16, address: SocketAddr) {
+        self.listeners.restore(address, u32::from(id));
     }
 
     fn narrow(&mut self, number: u32, is_new: bool, id: fn(u16) -> Id) -> Option<u16> {
@@ -132,11 +154,9 @@ impl Ids {
         let listeners: BTreeSet<_> = names.listeners.values().collect();
         let backends: BTreeSet<_> = names.backends.values().collect();
         let pools: BTreeSet<_> = names.pools.values().collect();
-        let routes: BTreeSet<_> = names.routes.values().collect();
         self.listeners.retain(|key| listeners.contains(key));
         self.backends.retain(|key| backends.contains(key));
         self.pools.retain(|key| pools.contains(key));
-        self.routes.retain(|key| routes.contains(key));
     }
 }
 

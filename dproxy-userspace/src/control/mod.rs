@@ -1,20 +1,30 @@
 //! From a configuration to tables. Pure: no clock, no system call, no map.
 //!
-//! [`compile()`] turns a [`Config`](crate::config::Config) into a [`Snapshot`], one generation as it will
-//! stand in the maps. Ids that outlive generations come from [`Ids`].
+//! A [`Layout`] turns a [`Config`](crate::config::Config), or what has changed of it, into a [`Patch`]: what is to be
+//! written into a half of the tables. [`compile()`] makes a whole [`Snapshot`]. Ids that outlive generations come
+//! from [`Ids`].
 
-mod compile;
 mod delivery;
 mod destinations;
+mod find;
 mod hops;
 mod ids;
+mod layout;
 mod maglev;
-mod routes;
+mod patch;
+mod pool_space;
+mod route_ids;
+mod route_space;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
-pub use compile::{CompileError, compile};
 pub use delivery::{Delivery, SlowPath, deliveries};
 pub use destinations::Host;
+pub use find::Held;
 pub use hops::Hops;
 pub use ids::{Id, Ids};
-pub use snapshot::{Capacity, Memory, Snapshot, SnapshotNames};
+pub use layout::{CompileError, Layout, Plan, compile};
+pub use patch::{Patch, Question, Rows};
+pub use route_space::names_of;
+pub use snapshot::{Capacity, MAX_ROUTE_IDS, MAX_ROUTES, Memory, Snapshot, SnapshotNames};

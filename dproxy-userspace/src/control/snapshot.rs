@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use dproxy_common::{
     abi::{
-        Backend, CandidateLine, Destination, Generation, Listener, LongName, NatSettings, NextHop, Pool,
-        Route, RouteBucket,
+        Backend, CandidateLine, Destination, Generation, Listener, LongName, MAX_DEPTHS, NAME_POWERS,
+        NatSettings, NextHop, Pool, Route, RouteBucket, RouteTarget,
     },
     tables::{Half, Tables},
 };
 
-use crate::config::Pattern;
+use super::{Held, Patch, Question, Rows};
+use crate::config::{Config, Pattern};
 
 /// How much the maps hold: fixed when the program is loaded. Of halved tables, the entries of one half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Capacity {
     pub route_buckets: u32,
     /// Names of more than 40 octets.
     pub long_names: u32,
-    /// Pools.
+    /// Pools; there are twice as many ids, so that a removed one's may rest.
     pub pools: u32,
     /// Candidate lines.
     pub candidate_lines: u32,
@@ -39,7 +40,21 @@ pub struct Capacity {
     pub slot_bits: u32,
 }
 
+/// Ids of routes that the largest tables have.
+pub const MAX_ROUTE_IDS: u32 = 3 * MAX_ROUTES;
+/// Names with routes at most, besides the root.
+pub const MAX_ROUTES: u32 = 1 << 22;
+
 impl Capacity {
+    /// For more routes, with room for as many again before the next time; `None` if that is too many.
+    pub fn with_routes(&self, names: usize, long: usize) -> Option<Self> {
+        let wanted = names.max(4 * long).checked_next_power_of_two()?;
+        let routes = u32::try_from(wanted.max(2 * self.routes as usize)).ok()?.min(MAX_ROUTES);
+        let larger = Self::for_routes(routes, self.slot_bits);
+        (names <= larger.routes as usize && long <= larger.long_names as usize && routes > self.routes)
+            .then_some(larger)
+    }
+
     /// Ids of pools: twice as many as pools, so that a removed one's may rest.
     pub const fn pool_ids(&self) -> u32 {
         let twice = self.pools.saturating_mul(2);
@@ -50,12 +65,12 @@ impl Capacity {
     pub fn for_routes(routes: u32, slot_bits: u32) -> Self {
         Self {
             routes,
-            route_buckets: super::routes::buckets_for(routes),
+            route_buckets: super::route_space::buckets_for(routes),
             long_names: (routes / 4).max(1024),
             pools: 4096,
             candidate_lines: 65536,
-            // A name has up to three routes; the fourth is room for edits, until freed ids are free.
-            route_ids: routes.saturating_mul(4).max(1024),
+            // A name has up to two routes that are not hidden; the third is room for edits, until freed ids are free.
+            route_ids: routes.saturating_mul(3).max(1024),
             backend_ids: 16384,
             listener_ids: 256,
             next_hops: 16384,
@@ -64,7 +79,7 @@ impl Capacity {
     }
 }
 
-/// One generation.
+/// One whole generation.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// What holds for the whole of it; its number says which half it goes to.
@@ -77,12 +92,106 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// Long names by index.
     pub long_names: Vec<LongName>,
-    /// Pools by index.
+    /// Pools by id.
     pub pools: Vec<Pool>,
     /// The pools' candidates.
     pub candidates: Vec<CandidateLine>,
     /// Who is meant by the ids in it.
     pub names: SnapshotNames,
+    /// Routes by id, but for those that others of the same name hide.
+    pub route_names: BTreeMap<u32, Pattern>,
+    /// What to ask the program before it is put in force.
+    pub questions: Vec<Question>,
+}
+
+impl Snapshot {
+    /// What a whole patch writes into empty tables.
+    pub fn of(patch: &Patch, config: &Config) -> Self {
+        let mut snapshot = Self::empty();
+        snapshot.apply(patch);
+        let held = Held::from(snapshot.clone());
+        let ids = config.routes.keys().filter_map(|pattern| Some((held.route_id(pattern)?, pattern.clone())));
+        Self { route_names: ids.collect(), ..snapshot }
+    }
+
+    /// No generation.
+    pub fn empty() -> Self {
+        Self {
+            generation: Generation {
+                number: 0,
+                destination_seed: 0,
+                root_at: RouteTarget::NONE,
+                root_below: RouteTarget::NONE,
+                bucket_mask: 0,
+                depth_count: 0,
+                edns_udp_size: 0,
+                depths: [0; MAX_DEPTHS],
+                powers: [1; NAME_POWERS],
+            },
+            destinations: Vec::new(),
+            buckets: vec![RouteBucket::default()],
+            routes: Vec::new(),
+            long_names: Vec::new(),
+            pools: Vec::new(),
+            candidates: Vec::new(),
+            names: SnapshotNames::default(),
+            route_names: BTreeMap::new(),
+            questions: Vec::new(),
+        }
+    }
+
+    /// Makes the generation that a patch of this one leads to.
+    pub fn apply(&mut self, patch: &Patch) {
+        let Patch {
+            generation,
+            destinations,
+            buckets,
+            routes,
+            long_names,
+            pools,
+            candidates,
+            names,
+            questions,
+        } = patch;
+        self.generation = *generation;
+        if let Some(destinations) = destinations {
+            self.destinations.clone_from(destinations);
+        }
+        buckets.write_to(&mut self.buckets);
+        routes.write_to(&mut self.routes);
+        long_names.write_to(&mut self.long_names);
+        pools.write_to(&mut self.pools);
+        candidates.write_to(&mut self.candidates);
+        self.names = SnapshotNames::clone(names);
+        self.questions.clone_from(questions);
+    }
+
+    /// The patch that writes all of it.
+    pub fn patch(&self) -> Patch {
+        let Self {
+            generation,
+            destinations,
+            buckets,
+            routes,
+            long_names,
+            pools,
+            candidates,
+            names,
+            route_names: _,
+            questions,
+        } = self;
+        Patch {
+            generation: *generation,
+            destinations: Some(destinations.clone()),
+            buckets: Rows::All(buckets.clone()),
+            routes: Rows::All(routes.clone()),
+            long_names: Rows::All(long_names.clone()),
+            pools: Rows::All(pools.clone()),
+            candidates: Rows::All(candidates.clone()),
+            names: Arc::new(names.clone()),
+            questions: questions.clone(),
+        }
+    }
 }
 
 /// What the ids in a generation stand for.
@@ -94,20 +203,6 @@ pub struct SnapshotNames {
     pub backends: BTreeMap<u16, SocketAddr>,
     /// Pools by id.
     pub pools: BTreeMap<u16, String>,
-    /// Routes by id.
-    pub routes: BTreeMap<u32, Pattern>,
-}
-
-impl SnapshotNames {
-    /// Nobody.
-    pub const fn new() -> Self {
-        Self {
-            listeners: BTreeMap::new(),
-            backends: BTreeMap::new(),
-            pools: BTreeMap::new(),
-            routes: BTreeMap::new(),
-        }
-    }
 }
 
 /// The tables in memory: for the slow path, which decides as the kernel does, and for tests.
@@ -125,41 +220,91 @@ pub struct Memory {
     pub listeners: Vec<Listener>,
 }
 
+impl Tables for Snapshot {
+    fn nat(&self) -> NatSettings {
+        NatSettings::default()
+    }
+
+    fn active(&self) -> u64 {
+        self.generation.number
+    }
+
+    fn generation(&self, _half: Half) -> Option<&Generation> {
+        Some(&self.generation)
+    }
+
+    fn destination(&self, _half: Half, index: u32) -> Option<&Destination> {
+        self.destinations.get(index as usize)
+    }
+
+    fn route_bucket(&self, _half: Half, index: u32) -> Option<&RouteBucket> {
+        self.buckets.get(index as usize)
+    }
+
+    fn route(&self, _half: Half, index: u32) -> Option<&Route> {
+        self.routes.get(index as usize)
+    }
+
+    fn long_name(&self, _half: Half, index: u32) -> Option<&LongName> {
+        self.long_names.get(index as usize)
+    }
+
+    fn pool(&self, _half: Half, id: u32) -> Option<&Pool> {
+        self.pools.get(id as usize)
+    }
+
+    fn candidate_line(&self, _half: Half, index: u32) -> Option<&CandidateLine> {
+        self.candidates.get(index as usize)
+    }
+
+    fn backend(&self, _id: u16) -> Option<&Backend> {
+        None
+    }
+
+    fn next_hop(&self, _index: u32) -> Option<&NextHop> {
+        None
+    }
+
+    fn listener(&self, _id: u16) -> Option<&Listener> {
+        None
+    }
+}
+
 impl Tables for Memory {
     fn nat(&self) -> NatSettings {
         self.nat
     }
 
     fn active(&self) -> u64 {
-        self.snapshot.generation.number
+        self.snapshot.active()
     }
 
-    fn generation(&self, _half: Half) -> Option<&Generation> {
-        Some(&self.snapshot.generation)
+    fn generation(&self, half: Half) -> Option<&Generation> {
+        self.snapshot.generation(half)
     }
 
-    fn destination(&self, _half: Half, index: u32) -> Option<&Destination> {
-        self.snapshot.destinations.get(index as usize)
+    fn destination(&self, half: Half, index: u32) -> Option<&Destination> {
+        self.snapshot.destination(half, index)
     }
 
-    fn route_bucket(&self, _half: Half, index: u32) -> Option<&RouteBucket> {
-        self.snapshot.buckets.get(index as usize)
+    fn route_bucket(&self, half: Half, index: u32) -> Option<&RouteBucket> {
+        self.snapshot.route_bucket(half, index)
     }
 
-    fn route(&self, _half: Half, index: u32) -> Option<&Route> {
-        self.snapshot.routes.get(index as usize)
+    fn route(&self, half: Half, index: u32) -> Option<&Route> {
+        self.snapshot.route(half, index)
     }
 
-    fn long_name(&self, _half: Half, index: u32) -> Option<&LongName> {
-        self.snapshot.long_names.get(index as usize)
+    fn long_name(&self, half: Half, index: u32) -> Option<&LongName> {
+        self.snapshot.long_name(half, index)
     }
 
-    fn pool(&self, _half: Half, index: u32) -> Option<&Pool> {
-        self.snapshot.pools.get(index as usize)
+    fn pool(&self, half: Half, id: u32) -> Option<&Pool> {
+        self.snapshot.pool(half, id)
     }
 
-    fn candidate_line(&self, _half: Half, index: u32) -> Option<&CandidateLine> {
-        self.snapshot.candidates.get(index as usize)
+    fn candidate_line(&self, half: Half, index: u32) -> Option<&CandidateLine> {
+        self.snapshot.candidate_line(half, index)
     }
 
     fn backend(&self, id: u16) -> Option<&Backend> {

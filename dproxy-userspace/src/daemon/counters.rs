@@ -1,11 +1,10 @@
 //! The counters, with names instead of ids.
 
-use std::collections::BTreeMap;
-
 use dproxy_common::abi::{BackendCounters, ListenerCounters};
 use dproxy_common::reason::Reason;
 
 use super::Engine;
+use super::view::route_view;
 use crate::api::{ApiError, BackendStats, ListenerStats, PoolStats, RouteStats, SlowPathStats, Stats};
 use crate::datapath::{self, DatapathError};
 use crate::slow_path;
@@ -63,12 +62,11 @@ impl Engine {
         }
         stats.listeners.sort_by_key(|listener| listener.address);
 
-        let ids: BTreeMap<_, _> = names.routes.iter().map(|(id, pattern)| (pattern, id)).collect();
-        for (pattern, id) in ids {
-            if let Ok(route) = self.route(pattern) {
-                let queries = counter(&fast.routes, *id) + counter(&slow.routes, *id);
-                stats.routes.push(RouteStats { route, queries });
-            }
+        let held = self.datapath.held();
+        for (pattern, target) in &self.config.routes {
+            let id = held.as_ref().and_then(|held| held.route_id(pattern));
+            let queries = id.map_or(0, |id| counter(&fast.routes, id) + counter(&slow.routes, id));
+            stats.routes.push(RouteStats { route: route_view(pattern, target), queries });
         }
         for (id, name) in &names.pools {
             let queries = counter(&fast.pools, *id) + counter(&slow.pools, *id);

@@ -5,9 +5,13 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::switch;
-use crate::config::{self, Config, Pattern, Place, Pool, Quoted, Target, WeightedBackend, counted, listed};
+use crate::config::{
+    self, Change, Config, Pattern, Place, Pool, Quoted, Target, WeightedBackend, counted, listed,
+};
 use crate::control::CompileError;
 use crate::datapath::DatapathError;
+use crate::slow_path::SlowPathError;
+use crate::state::StateError;
 
 /// One edit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +44,13 @@ pub enum Edit {
     All(Vec<Edit>),
 }
 
+/// Routes that an edit concerns.
+enum Concerned<'e> {
+    None,
+    Pattern(&'e Pattern),
+    All,
+}
+
 /// Why an edit was refused. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says it")]
@@ -66,15 +77,67 @@ pub enum EditError {
     NotUp(String),
     #[error("{}", stale(*.made_for, *.in_force, .since))]
     Stale { made_for: u64, in_force: u64, since: Vec<String> },
+    #[error(
+        "generation {generation} waits for its confirmation until {until}, and would take the edit with it"
+    )]
+    Unconfirmed { generation: u64, until: String },
+    #[error("no generation waits for a confirmation")]
+    NothingToConfirm,
+    #[error("there is no generation before this one to go back to")]
+    NothingBefore,
+    #[error("live edits would be undone: {}", listed(.0.iter().map(String::as_str)))]
+    WouldUndo(Vec<String>),
     #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
     Invalid(Vec<config::Problem>),
     #[error(transparent)]
     DoesNotFit(#[from] CompileError),
     #[error(transparent)]
     Datapath(#[from] DatapathError),
+    #[error(transparent)]
+    SlowPath(#[from] SlowPathError),
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 impl Edit {
+    /// What the edit changes of a configuration. What comes out need not be valid yet.
+    pub fn change(&self, config: &Config) -> Result<Change, EditError> {
+        let mut before = Config { pools: config.pools.clone(), ..Config::default() };
+        match self.routes() {
+            Concerned::Pattern(pattern) => {
+                let route = config.routes.get_key_value(pattern);
+                before.routes.extend(route.map(|(pattern, target)| (pattern.clone(), target.clone())));
+            }
+            Concerned::All => before.routes.clone_from(&config.routes),
+            Concerned::None => {}
+        }
+        let mut after = before.clone();
+        self.apply(&mut after)?;
+        Ok(Change::between(&before, &after))
+    }
+
+    /// Of which routes the edit has to know.
+    fn routes(&self) -> Concerned<'_> {
+        match self {
+            Self::AddRoute { pattern, .. }
+            | Self::SetRoute { pattern, .. }
+            | Self::RemoveRoute { pattern } => Concerned::Pattern(pattern),
+            Self::RemovePool { .. } | Self::Switch { percent: None, .. } | Self::All(_) => Concerned::All,
+            Self::AddPool { .. }
+            | Self::AddBackend { .. }
+            | Self::RemoveBackend { .. }
+            | Self::SetWeight { .. }
+            | Self::Drain { .. }
+            | Self::Switch { percent: Some(_), .. }
+            | Self::SwitchBack { .. } => Concerned::None,
+        }
+    }
+
+    /// Does it concern a switch from pool to pool?
+    pub(super) fn is_switch(&self) -> bool {
+        matches!(self, Self::Switch { .. } | Self::SwitchBack { .. })
+    }
+
     /// Makes the edit in `config`. What comes out need not be valid yet.
     pub fn apply(&self, config: &mut Config) -> Result<(), EditError> {
         match self {

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
-use tracing::{error, info};
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tracing::error;
 
-use super::edit::{Edit, EditError};
+use super::EditError;
+use super::commit::Entry;
+use super::edits::EditRequest;
+use super::file::Compared;
 use super::handle::{Handle, Request};
 use super::in_force::InForce;
 use super::live::Live;
@@ -18,94 +20,138 @@ use super::proxy::Proxy;
 use super::rate::Rate;
 use super::reachability::Reachability;
 use super::sources::Sources;
-use crate::api::Edited;
-use crate::config::{Config, check};
-use crate::control::{Delivery, Host, Id, Ids, SnapshotNames, compile, deliveries};
-use crate::datapath::{Attachment, CounterId, Datapath, DatapathError};
+use super::unconfirmed::Unconfirmed;
+use super::whole::live_edits;
+use crate::config::{Config, SlowPath};
+use crate::control::{Delivery, Host, Ids, Layout, deliveries};
+use crate::datapath::{Attachment, Datapath};
 use crate::network::{NetworkError, Resolution, View, Why};
+use crate::state::Store;
 
 /// How often the engine looks after neighbours.
 const TICK: Duration = Duration::from_secs(2);
 /// Requests that may wait for the engine.
-const QUEUE: usize = 64;
+const QUEUE: usize = 256;
 
 /// The configuration in force, and all that carries it out.
 pub struct Engine {
     pub(super) config: Config,
+    /// Which generation of the configuration it is; 0 before the first.
     pub(super) generation: u64,
     pub(super) in_force: Option<InForce>,
     /// How each backend gets its queries.
     pub(super) deliveries: BTreeMap<SocketAddr, Delivery>,
     pub(super) datapath: Box<dyn Datapath>,
     pub(super) proxy: Box<dyn Proxy>,
+    /// The listeners and limits that the slow path was started with.
+    pub(super) proxy_for: (Vec<SocketAddr>, SlowPath),
     pub(super) life: Life,
     network: Box<dyn Network>,
     pub(super) reachability: Reachability,
-    sources: Sources,
+    pub(super) sources: Sources,
     /// What was last seen of the network.
     seen: View,
     /// What the generation in force knows of this host.
-    host: Host,
-    ids: Ids,
+    pub(super) host: Host,
+    pub(super) layout: Layout,
     pub(super) live: Live,
     asking: watch::Sender<BTreeSet<IpAddr>>,
+    pub(super) store: Store,
+    /// The generation on the disk that is equal to the configuration.
+    pub(super) recorded: Option<u64>,
+    pub(super) unconfirmed: Option<Unconfirmed>,
 }
 
 /// What happened to the daemon so far.
 pub(super) struct Life {
-    /// The file that the configuration came from.
+    /// The configuration file.
     pub(super) config_file: String,
-    pub(super) live_edits: u64,
     pub(super) started: Instant,
     pub(super) since: SystemTime,
     pub(super) queries: Rate,
     /// Warnings that hold for all of it.
     pub(super) warnings: Vec<String>,
+    /// What happened that an operator should know, until the next apply.
+    pub(super) notes: Vec<String>,
+    /// Live edits since the configuration was last whole; of those before this start, as many as are still known.
+    pub(super) live_edits: u64,
+    /// What is known of the file.
+    pub(super) compared: Option<Compared>,
 }
 
-/// An edit that was made.
-#[derive(Debug)]
-pub(super) struct Made {
-    pub(super) edited: Edited,
-    /// Addresses of backends that there were none at before.
-    pub(super) new_addresses: BTreeSet<IpAddr>,
+/// What an engine owns.
+pub struct Parts {
+    /// A configuration that [`check`](crate::config::check) has no problem with.
+    pub config: Config,
+    /// The file that it comes from, or did at first.
+    pub config_file: String,
+    /// What the operator should know of the start.
+    pub warnings: Vec<String>,
+    /// The fast path.
+    pub datapath: Box<dyn Datapath>,
+    /// The slow path.
+    pub proxy: Box<dyn Proxy>,
+    /// What is around.
+    pub network: Box<dyn Network>,
+    /// Where generations are kept.
+    pub store: Store,
+    /// The generation that the configuration was loaded from, if it was.
+    pub recorded: Option<u64>,
 }
 
 impl Engine {
-    /// With nothing in force yet. The configuration must be one that [`check`] has no problem with.
-    pub fn new(
-        config: Config,
-        config_file: String,
-        warnings: Vec<String>,
-        datapath: Box<dyn Datapath>,
-        proxy: Box<dyn Proxy>,
-        network: Box<dyn Network>,
-    ) -> Self {
-        let capacity = datapath.capacity();
+    /// With nothing in force yet.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { config, config_file, warnings, datapath, proxy, network, store, recorded } = parts;
+        let (capacity, inheritance) = (datapath.capacity(), datapath.inherited());
         let (started, since) = (Instant::now(), SystemTime::now());
+        let (mut ids, mut live, mut sources) =
+            (Ids::new(&capacity), Live::new(&capacity), Sources::default());
+        for (&id, &address) in &inheritance.backends {
+            ids.restore_backend(id, address);
+        }
+        for (&id, &address) in &inheritance.listeners {
+            ids.restore_listener(id, address);
+        }
+        live.inherit(&inheritance);
+        sources.inherit(inheritance.next_hops.values(), started);
+        let live_edits = live_edits(&store).map(|header| header.what.len() as u64).sum();
         Self {
+            proxy_for: (config.listen.addresses.clone(), config.slow_path.clone()),
             config,
             generation: 0,
             in_force: None,
             deliveries: BTreeMap::new(),
             datapath,
             proxy,
-            life: Life { config_file, live_edits: 0, started, since, queries: Rate::default(), warnings },
+            life: Life {
+                config_file,
+                started,
+                since,
+                queries: Rate::default(),
+                warnings,
+                notes: Vec::new(),
+                live_edits,
+                compared: None,
+            },
             network,
             reachability: Reachability::default(),
-            sources: Sources::default(),
+            sources,
             seen: View::default(),
             host: Host::default(),
-            ids: Ids::new(&capacity),
-            live: Live::new(&capacity),
+            layout: Layout::new(ids),
+            live,
             asking: watch::Sender::default(),
+            store,
+            recorded,
+            unconfirmed: None,
         }
     }
 
     /// Finds the ways to the backends, so that the first query is not lost. It waits for neighbours that
     /// have to be asked, but not for longer than `patience`.
     pub async fn settle(&mut self, patience: Duration) -> Result<(), NetworkError> {
-        let addresses = addresses(&self.config);
+        let addresses = self.addresses();
         self.resolve(&addresses).await?;
         let settled = timeout(patience, async {
             while !self.asking.borrow().is_empty() {
@@ -118,9 +164,14 @@ impl Engine {
         settled.await.unwrap_or(Ok(()))
     }
 
-    /// Puts the configuration that it was made with in force, and lets packets in.
-    pub fn begin(&mut self) -> Result<(), EditError> {
-        self.put_in_force(self.config.clone())?;
+    /// Puts the configuration that it was made with in force, and lets packets in. `first` is what to write down if
+    /// it has not been yet.
+    pub fn begin(&mut self, first: Option<Entry>) -> Result<(), EditError> {
+        self.generation = self.recorded.unwrap_or(0);
+        match first {
+            Some(entry) => self.begin_anew(entry)?,
+            None => self.put_in_force(None, None)?,
+        }
         Ok(self.datapath.attach()?)
     }
 
@@ -135,27 +186,51 @@ impl Engine {
     }
 
     /// Does what it is asked through the handle, and follows the network, until `end`.
-    pub async fn run(mut self, mut requests: Requests, end: impl Future<Output = ()>) {
+    pub async fn run<E>(&mut self, requests: &mut Requests, end: impl Future<Output = E>) -> E {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(end);
         loop {
-            tokio::select! {
-                () = &mut end => return,
-                () = self.network.changed() => self.follow_network().await,
-                _ = tick.tick() => {
-                    self.follow_network().await;
-                    self.note_queries();
+            let until = self.unconfirmed.as_ref().map(Unconfirmed::until);
+            let patience_ends = async {
+                match until {
+                    Some(until) => sleep_until(until.into()).await,
+                    None => std::future::pending().await,
                 }
-                Some(request) = requests.0.recv() => match request {
-                    Request::Look(look) => look(&self),
-                    Request::Edit(wanted, answer) => {
-                        // Who asked for it may have gone away since. It is made all the same.
-                        let _ = answer.send(self.make(&wanted).await);
-                    }
-                },
+            };
+            tokio::select! {
+                how = &mut end => return how,
+                () = self.network.changed() => self.follow_network().await,
+                () = patience_ends => self.take_back_unconfirmed().await,
+                _ = tick.tick() => self.tick().await,
+                Some(request) = requests.0.recv() => self.answer(request, requests).await,
             }
         }
+    }
+
+    async fn answer(&mut self, request: Request, requests: &mut Requests) {
+        let mut next = Some(request);
+        while let Some(request) = next.take() {
+            match request {
+                Request::Look(look) => look(self),
+                Request::Act(act) => act(self).await,
+                Request::Edit(first) => {
+                    let (edits, other) = requests.more_edits(first);
+                    next = other;
+                    self.edit_all(edits).await;
+                }
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        self.follow_network().await;
+        self.note_queries();
+        if let Err(problem) = self.datapath.settle() {
+            error!("{problem}");
+        }
+        self.datapath.tick();
+        self.tidy_records();
     }
 
     /// A handle, and what [`run`](Self::run) has to answer.
@@ -164,44 +239,19 @@ impl Engine {
         (Handle { requests: sender, asking: self.asking.subscribe() }, Requests(receiver))
     }
 
-    /// Makes an edit: afterwards it is in the datapath, or nothing has changed.
-    pub(super) async fn edit(&mut self, edit: &Edit) -> Result<Made, EditError> {
-        let mut config = self.config.clone();
-        edit.apply(&mut config)?;
-        let changed = config != self.config;
-        let mut new_addresses = BTreeSet::new();
-        if changed {
-            let problems = check(&config);
-            if !problems.is_empty() {
-                return Err(EditError::Invalid(problems));
-            }
-            let wanted = addresses(&config);
-            new_addresses = &wanted - &addresses(&self.config);
-            if !new_addresses.is_empty() {
-                // The old ones too: if the edit fails, they stay in force.
-                let all = &wanted | &addresses(&self.config);
-                self.resolve(&all).await.unwrap_or_else(|problem| error!("{problem}"));
-            }
-            self.put_in_force(config)?;
-            self.life.live_edits += 1;
-            info!(generation = self.generation, "{edit}");
-        }
-        Ok(Made { edited: Edited { generation: self.generation, changed }, new_addresses })
-    }
-
     /// Brings the ways to the backends up to date. Only an address that queries have not come from so far, or
-    /// other backends on this host, take a new generation: it must know them before the first reply.
+    /// other backends on this host, are written into the tables: they must be known before the first reply.
     pub(super) async fn follow_network(&mut self) {
-        if let Err(problem) = self.resolve(&addresses(&self.config)).await {
+        if let Err(problem) = self.resolve(&self.addresses()).await {
             error!("{problem}");
             return;
         }
-        let deliveries = self.decide(&self.config);
+        let deliveries = self.decide();
         let Host { sources, locals } = Host::new(self.sources.all(), &deliveries);
         if sources.is_subset(&self.host.sources) && locals == self.host.locals {
             self.deliveries = deliveries;
             self.update_live();
-        } else if let Err(problem) = self.put_in_force(self.config.clone()) {
+        } else if let Err(problem) = self.put_in_force(None, None) {
             error!("cannot follow a change of the network: {problem}");
         }
     }
@@ -214,7 +264,7 @@ impl Engine {
     }
 
     /// Asks how addresses are reached.
-    async fn resolve(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), NetworkError> {
+    pub(super) async fn resolve(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), NetworkError> {
         let addresses: Vec<IpAddr> = addresses.iter().copied().collect();
         let attachments = self.datapath.attachments();
         let interfaces: Vec<u32> = attachments.iter().map(|attachment| attachment.index).collect();
@@ -228,70 +278,35 @@ impl Engine {
         Ok(())
     }
 
-    /// How the backends of a configuration get their queries, after what was last seen.
-    fn decide(&self, config: &Config) -> BTreeMap<SocketAddr, Delivery> {
-        deliveries(config, &self.seen, &self.datapath.egress())
+    /// How the backends get their queries, after what was last seen.
+    pub(super) fn decide(&self) -> BTreeMap<SocketAddr, Delivery> {
+        deliveries(&self.config, &self.seen, &self.datapath.egress())
     }
 
-    /// Makes a configuration the next generation, or changes nothing.
-    pub(super) fn put_in_force(&mut self, config: Config) -> Result<(), EditError> {
-        let (number, deliveries) = (self.generation + 1, self.decide(&config));
-        let host = Host::new(self.sources.all(), &deliveries);
-        // A draft: if anything goes wrong, no id was given out.
-        let mut ids = self.ids.clone();
-        let snapshot = compile(&config, &host, &mut ids, number, &self.datapath.capacity())?;
-        self.introduce(&ids.take_new(), &snapshot.names, &deliveries)?;
-        self.datapath.publish(&snapshot)?;
-        ids.retain(&snapshot.names);
-        self.ids = ids;
-        self.config = config;
-        self.generation = number;
-        self.host = host;
-        self.deliveries = deliveries;
-        self.publish_view(Arc::new(snapshot));
-        self.update_live();
-        Ok(())
-    }
-
-    /// Prepares new ids, so that the first packet to a new backend finds its way.
-    fn introduce(
-        &mut self,
-        new: &[Id],
-        names: &SnapshotNames,
-        deliveries: &BTreeMap<SocketAddr, Delivery>,
-    ) -> Result<(), DatapathError> {
-        let mut backends = BTreeMap::new();
-        for id in new {
-            let counter = match *id {
-                Id::Listener(id) => CounterId::Listener(id),
-                Id::Route(id) => CounterId::Route(id),
-                Id::Pool(id) => CounterId::Pool(id),
-                Id::Backend(id) => {
-                    self.live.forget(id);
-                    backends.extend(names.backends.get(&id).map(|address| (id, *address)));
-                    CounterId::Backend(id)
-                }
-            };
-            self.datapath.clear(counter)?;
-            self.proxy.clear(counter);
-        }
-        let datapath = self.datapath.as_mut();
-        datapath.introduce(names)?;
-        // A backend that is not served on this host any more gets no queries from now on: the generation to
-        // come would not know the replies.
-        let retired = names.backends.iter().filter(|(id, address)| {
-            self.live.is_local(**id) && !matches!(deliveries.get(address), Some(Delivery::Local(_)))
-        });
-        backends.extend(retired.map(|(id, address)| (*id, *address)));
-        self.live.update(datapath, &backends, deliveries)
+    /// The addresses of all backends.
+    pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
+        let backends = self.config.pools.values().flat_map(|pool| &pool.backends);
+        backends.map(|backend| backend.address.ip()).collect()
     }
 }
 
 /// What has been asked through a [`Handle`].
 pub struct Requests(mpsc::Receiver<Request>);
 
-/// The addresses of all backends.
-fn addresses(config: &Config) -> BTreeSet<IpAddr> {
-    let backends = config.pools.values().flat_map(|pool| &pool.backends);
-    backends.map(|backend| backend.address.ip()).collect()
+/// Edits that share a generation, at most.
+const BATCH: usize = 256;
+
+impl Requests {
+    /// Edits that wait behind one, and then what is no edit.
+    fn more_edits(&mut self, first: EditRequest) -> (Vec<EditRequest>, Option<Request>) {
+        let mut edits = vec![first];
+        while edits.len() < BATCH {
+            match self.0.try_recv() {
+                Ok(Request::Edit(edit)) => edits.push(edit),
+                Ok(other) => return (edits, Some(other)),
+                Err(_) => break,
+            }
+        }
+        (edits, None)
+    }
 }

@@ -7,9 +7,9 @@ use dproxy_common::abi::Subject;
 use dproxy_common::reason::{Reason, Verdict};
 
 use super::view::route_view;
-use super::{Engine, RecordType, matching};
+use super::{Engine, RecordType};
 use crate::api::{ApiError, Code, Explanation, Path};
-use crate::config::{HashInput, Name, Pattern};
+use crate::config::{HashInput, Name, Pattern, matching};
 use crate::datapath::{dns_message, query_frame};
 use crate::slow_path::{self, Asked, Decider, Decision};
 
@@ -78,7 +78,7 @@ impl Engine {
         if query.from.ip().is_loopback() || query.listener.ip().is_loopback() {
             return Ok(Err("XDP sees no packets on the loopback interface".to_owned()));
         }
-        let explained = self.datapath.explain(&query.frame, self.generation)?;
+        let explained = self.datapath.explain(&query.frame, 0)?;
         let reason = explained.reason().unwrap_or(Reason::Internal);
         let (verdict, description) = (reason.verdict(), reason.description());
         if verdict == Verdict::Pass {
@@ -118,8 +118,10 @@ impl Engine {
         let Query { question: Question { name, record_type, .. }, from, listener, frame: _ } = *query;
         let Decided { left, verdict, reason, description, subject } = decided;
         let names = self.names();
-        let applied = names.routes.get(&subject.route);
-        let others = matching::routes(&self.config, name).filter(|(pattern, _)| Some(*pattern) != applied);
+        let is_applied = |pattern: &Pattern| self.route_id(pattern) == Some(subject.route);
+        let applied = matching(&self.config, name).find(|(pattern, _)| is_applied(pattern));
+        let applied = applied.map(|(pattern, _)| pattern);
+        let others = matching(&self.config, name).filter(|(pattern, _)| Some(*pattern) != applied);
         let pool_name = names.pools.get(&subject.pool);
         let backend = names.backends.get(&subject.backend);
         Explanation {

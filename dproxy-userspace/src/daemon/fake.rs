@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{Engine, Handle, Network, NoNetwork, capacity};
+use super::edits::{EditMade, EditRequest};
+use super::{Edit, EditError, Engine, Entry, Handle, Network, NoNetwork, Parts, Who, capacity};
 use crate::config::Config;
 use crate::datapath::{Absent, Datapath};
+use crate::state::{Kind, Store};
 pub(crate) use datapath::FakeDatapath;
 pub(crate) use network::{FakeNetwork, asked, elsewhere, local, reachable, silent};
 pub(crate) use slow_path::FakeSlowPath;
@@ -75,20 +77,45 @@ async fn begin(
     proxy: &FakeSlowPath,
     network: Box<dyn Network>,
 ) -> Engine {
-    let (file, proxy) = ("dproxy.toml".to_owned(), Box::new(proxy.clone()));
-    let mut engine = Engine::new(config, file, Vec::new(), datapath, proxy, network);
+    let store = Store::open(proxy.seen().state.path()).unwrap();
+    let parts = Parts {
+        config,
+        config_file: "dproxy.toml".to_owned(),
+        warnings: Vec::new(),
+        datapath,
+        proxy: Box::new(proxy.clone()),
+        network,
+        store,
+        recorded: None,
+    };
+    let mut engine = Engine::new(parts);
     engine.settle(Duration::ZERO).await.unwrap();
-    engine.begin().unwrap();
+    engine.begin(Some(Entry::new(Who::Daemon, Kind::Start, vec!["start".to_owned()]))).unwrap();
     engine
 }
 
+impl Engine {
+    /// Makes one edit.
+    pub(crate) async fn edit(&mut self, edit: &Edit) -> Result<EditMade, EditError> {
+        let (answer, made) = oneshot::channel();
+        let request = EditRequest { edit: edit.clone(), who: Who::Daemon, generation: None, answer };
+        self.edit_all(vec![request]).await;
+        made.await.unwrap()
+    }
+}
+
 /// Runs an engine beside a test.
-pub(crate) async fn beside<T>(engine: Engine, test: impl AsyncFnOnce(Handle) -> T) -> T {
-    let (handle, requests) = engine.handle();
+pub(crate) async fn beside<T>(mut engine: Engine, test: impl AsyncFnOnce(Handle) -> T) -> T {
+    let (handle, mut requests) = engine.handle();
     let (end, ended) = oneshot::channel::<()>();
-    let running = engine.run(requests, async {
-        let _ = ended.await;
-    });
+    let running = async {
+        engine
+            .run(&mut requests, async {
+                let _ = ended.await;
+            })
+            .await;
+        drop(requests);
+    };
     let testing = async {
         let result = test(handle).await;
         drop(end);

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use tracing::debug;
 
-use super::edit::{Edit, EditError};
-use super::engine::{Engine, Made};
-use super::who::Who;
+use super::edits::{EditMade, EditRequest};
+use super::engine::Engine;
+use super::whole::Wanted;
+use super::{Edit, Who};
 use crate::api::{ApiError, Applied, Code, Edited, Plan};
 use crate::config::Config;
 
@@ -18,17 +21,14 @@ use crate::config::Config;
 pub(super) enum Request {
     /// Look at something.
     Look(Box<dyn FnOnce(&Engine) + Send>),
+    /// Do something.
+    Act(Box<Act>),
     /// Make an edit.
-    Edit(Wanted, oneshot::Sender<Result<Made, EditError>>),
+    Edit(EditRequest),
 }
 
-/// An edit that somebody wants.
-pub(super) struct Wanted {
-    pub(super) edit: Edit,
-    pub(super) who: Who,
-    /// The generation that it was made for, if it matters.
-    pub(super) generation: Option<u64>,
-}
+/// Something to be done by the engine.
+type Act = dyn for<'e> FnOnce(&'e mut Engine) -> LocalBoxFuture<'e, ()> + Send;
 
 /// How long an edit waits for the neighbours of new backends. One that is there answers within
 /// milliseconds.
@@ -61,15 +61,13 @@ impl Handle {
         seen.await.map_err(|_| Stopped)
     }
 
-    /// Makes an edit. When it is answered, it is in the datapath, and the neighbours of new backends
-    /// have been asked for: a query that comes now finds its way.
-    ///
-    /// It is refused if another generation is in force than the one that it was made for.
+    /// Makes an edit. When it is answered, it is in the datapath and on the disk, and the neighbours of new backends
+    /// have been asked for: a query that comes now finds its way. `generation`: the one that it was made for.
     pub async fn edit(&self, edit: Edit, who: Who, generation: Option<u64>) -> Result<Edited, ApiError> {
-        let (sender, made) = oneshot::channel();
-        let wanted = Wanted { edit, who, generation };
-        self.requests.send(Request::Edit(wanted, sender)).await.map_err(|_| Stopped)?;
-        let Made { edited, new_addresses } = made.await.map_err(|_| Stopped)??;
+        let (answer, made) = oneshot::channel();
+        let request = EditRequest { edit, who, generation, answer };
+        self.requests.send(Request::Edit(request)).await.map_err(|_| Stopped)?;
+        let EditMade { edited, new_addresses } = made.await.map_err(|_| Stopped)??;
         let mut asking = self.asking.clone();
         let settled = asking.wait_for(|asking| asking.is_disjoint(&new_addresses));
         // If they do not answer, `status` says so; the edit is made all the same.
@@ -77,51 +75,99 @@ impl Handle {
         Ok(edited)
     }
 
-    /// What an apply of a configuration would change; without one, of the daemon's own file.
-    pub async fn plan(&self, _config: Option<Config>) -> Result<Plan, ApiError> {
-        Err(not_built()) // LEAD
+    /// What would change if a configuration were applied; without one, the daemon's own file.
+    pub async fn plan(&self, config: Option<Config>) -> Result<Plan, ApiError> {
+        let (config, source) = self.wanted(config).await?;
+        Ok(self.look(move |engine| engine.plan(&config, &source)).await?)
     }
 
-    /// Puts a whole configuration in force; without one, that of the daemon's own file. With a time to
-    /// confirm it, it is taken back at its end unless somebody does.
-    pub async fn apply(
-        &self,
-        _config: Option<Config>,
-        _confirm: Option<Duration>,
-        _who: Who,
-        _generation: Option<u64>,
-    ) -> Result<Applied, ApiError> {
-        Err(not_built()) // LEAD
+    /// Makes what runs like a configuration; without one, like the daemon's own file.
+    pub async fn apply(&self, config: Option<Config>, how: Apply) -> Result<Applied, ApiError> {
+        let (config, source) = self.wanted(config).await?;
+        let Apply { who, generation, confirm, discard_edits } = how;
+        let wanted = Wanted { config, source, who, generation, confirm, discard_edits };
+        self.act(move |engine, answer| {
+            Box::pin(async move {
+                let _ = answer.send(engine.apply(wanted).await);
+            })
+        })
+        .await
     }
 
-    /// Confirms the generation that waits for it.
-    pub async fn confirm(&self, _who: Who) -> Result<Edited, ApiError> {
-        Err(not_built()) // LEAD
+    /// Keeps the generation that waits for its confirmation.
+    pub async fn confirm(&self, who: Who) -> Result<Edited, ApiError> {
+        self.act(move |engine, answer| {
+            Box::pin(async move {
+                let _ = answer.send(engine.confirm(&who));
+            })
+        })
+        .await
     }
 
-    /// Puts the configuration of an earlier generation in force again; without a number, of the one before.
+    /// Goes back to an earlier generation; without a number, to the one before.
     pub async fn rollback(
         &self,
-        _to: Option<u64>,
-        _who: Who,
-        _generation: Option<u64>,
+        to: Option<u64>,
+        who: Who,
+        generation: Option<u64>,
     ) -> Result<Applied, ApiError> {
-        Err(not_built()) // LEAD
+        self.act(move |engine, answer| {
+            Box::pin(async move {
+                let _ = answer.send(engine.roll_back(to, who, generation).await);
+            })
+        })
+        .await
+    }
+
+    /// Lets somebody change something about the engine that is no part of the configuration.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.act(move |engine, answer| {
+            Box::pin(async move {
+                let _ = answer.send(Ok::<_, Stopped>(change(engine)));
+            })
+        })
+        .await
+    }
+
+    /// Lets the engine do something, and tells what came of it.
+    async fn act<T: Send + 'static, E: Into<ApiError> + Send + 'static>(
+        &self,
+        act: impl for<'e> FnOnce(&'e mut Engine, oneshot::Sender<Result<T, E>>) -> LocalBoxFuture<'e, ()>
+        + Send
+        + 'static,
+    ) -> Result<T, ApiError> {
+        let (answer, done) = oneshot::channel();
+        let act = Request::Act(Box::new(move |engine| act(engine, answer)));
+        self.requests.send(act).await.map_err(|_| Stopped)?;
+        done.await.map_err(|_| Stopped)?.map_err(Into::into)
+    }
+
+    /// The configuration that somebody wants, and where it comes from.
+    async fn wanted(&self, config: Option<Config>) -> Result<(Config, String), ApiError> {
+        if let Some(config) = config {
+            return Ok((config, "the configuration in the request".to_owned()));
+        }
+        let file = self.look(|engine| engine.life.config_file.clone()).await?;
+        let path = PathBuf::from(&file);
+        let loaded = spawn_blocking(move || Config::load(&path)).await.map_err(|_| Stopped)?;
+        Ok((loaded.map_err(ApiError::from)?, file))
     }
 }
 
-impl Engine {
-    /// Makes an edit that somebody wants, unless the generation that it was made for has passed.
-    pub(super) async fn make(&mut self, wanted: &Wanted) -> Result<Made, EditError> {
-        let Wanted { edit, who, generation } = wanted;
-        self.expect(*generation)?;
-        debug!("{who} wants to {edit}"); // LEAD: for the log and the history
-        self.edit(edit).await
-    }
-}
-
-fn not_built() -> ApiError {
-    ApiError::new(Code::Unavailable, "not built yet")
+/// How a configuration is applied.
+#[derive(Clone, Debug)]
+pub struct Apply {
+    /// Who wants it.
+    pub who: Who,
+    /// The generation that it was made for.
+    pub generation: Option<u64>,
+    /// How long to wait for a confirmation, if one is needed.
+    pub confirm: Option<Duration>,
+    /// May live edits be lost that it knows nothing of?
+    pub discard_edits: bool,
 }
 
 impl From<Stopped> for ApiError {

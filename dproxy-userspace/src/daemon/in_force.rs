@@ -7,22 +7,20 @@ use std::sync::Arc;
 use tracing::error;
 
 use super::Engine;
-use crate::control::{Snapshot, SnapshotNames};
+use crate::config::Pattern;
+use crate::control::SnapshotNames;
 use crate::slow_path::View;
 
-/// The generation in force.
+/// The generation in force, as the slow path has it, and the addresses in it that nobody can reach.
 pub(super) struct InForce {
-    pub(super) snapshot: Arc<Snapshot>,
-    /// As the slow path has it, and the addresses in it that nobody can reach.
     view: View,
     pub(super) unreachable: BTreeSet<IpAddr>,
 }
 
 impl Engine {
     /// Whom the ids in the generation in force mean.
-    pub(super) fn names(&self) -> &SnapshotNames {
-        static NOBODY: SnapshotNames = SnapshotNames::new();
-        self.in_force.as_ref().map_or(&NOBODY, |in_force| &in_force.snapshot.names)
+    pub(super) fn names(&self) -> &Arc<SnapshotNames> {
+        self.layout.names()
     }
 
     /// The generation in force as the slow path has it.
@@ -30,24 +28,30 @@ impl Engine {
         self.in_force.as_ref().map(|in_force| &in_force.view)
     }
 
-    /// Hands a generation to the slow path, or the one in force with other backends to be reached.
-    pub(super) fn publish_view(&mut self, snapshot: Arc<Snapshot>) {
+    /// The id of a route, unless others of the same name hide it.
+    pub(super) fn route_id(&self, pattern: &Pattern) -> Option<u32> {
+        self.datapath.held()?.route_id(pattern)
+    }
+
+    /// Hands the generation in force to the slow path, with the backends that can be reached now.
+    pub(super) fn publish_view(&mut self) {
+        let Some(held) = self.datapath.held() else { return };
         let unreachable = self.unreachable();
-        let view = View::of(&self.config, Arc::clone(&snapshot), |address| !unreachable.contains(&address));
+        let names = Arc::clone(self.names());
+        let view = View::of(&self.config, held, names, |address| !unreachable.contains(&address));
         self.proxy.publish(view.clone());
-        self.in_force = Some(InForce { snapshot, view, unreachable });
+        self.in_force = Some(InForce { view, unreachable });
     }
 
     /// Tells both paths the ways to the backends. If that fails, the next tick tries again.
     pub(super) fn update_live(&mut self) {
         self.reachability.note(&self.deliveries);
-        let Some(InForce { snapshot, unreachable, .. }) = &self.in_force else { return };
-        let snapshot = Arc::clone(snapshot);
+        let Some(InForce { unreachable, .. }) = &self.in_force else { return };
         if *unreachable != self.unreachable() {
-            self.publish_view(Arc::clone(&snapshot));
+            self.publish_view();
         }
-        let backends = &snapshot.names.backends;
-        let updated = self.live.update(self.datapath.as_mut(), backends, &self.deliveries);
+        let names = Arc::clone(self.names());
+        let updated = self.live.update(self.datapath.as_mut(), &names.backends, &self.deliveries);
         if let Err(problem) = updated {
             error!("cannot update the ways to the backends: {problem}");
         }

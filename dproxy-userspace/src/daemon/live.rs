@@ -1,17 +1,20 @@
 //! What the datapath knows about the way to each backend.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use dproxy_common::abi::{BackendLive, NextHop};
 
 use crate::control::{Capacity, Delivery, Hops};
-use crate::datapath::{Datapath, DatapathError};
+use crate::datapath::{Datapath, DatapathError, Inheritance};
+use crate::network::Why;
 
 /// The live words that the datapath has, and the next hops that they refer to.
 pub(super) struct Live {
     hops: Hops,
     set: BTreeMap<u16, Way>,
+    /// Backends whose way was found by the daemon before. They keep it until more is known.
+    inherited: BTreeSet<u16>,
 }
 
 /// What a live word says; there is none for the unresolved.
@@ -35,7 +38,23 @@ impl Way {
 
 impl Live {
     pub(super) fn new(capacity: &Capacity) -> Self {
-        Self { hops: Hops::new(capacity.next_hops), set: BTreeMap::new() }
+        Self { hops: Hops::new(capacity.next_hops), set: BTreeMap::new(), inherited: BTreeSet::new() }
+    }
+
+    /// What a program before has left in the datapath.
+    pub(super) fn inherit(&mut self, inheritance: &Inheritance) {
+        for (index, hop) in &inheritance.next_hops {
+            self.hops.restore(*hop, *index);
+        }
+        for (&id, &live) in &inheritance.live {
+            let way = match live.next_hop().and_then(|index| inheritance.next_hops.get(&index)) {
+                Some(hop) => Way::NextHop(*hop),
+                None if live == BackendLive::LOCAL => Way::Local,
+                None => Way::SlowPath,
+            };
+            self.set.insert(id, way);
+            self.inherited.insert(id);
+        }
     }
 
     /// Brings the live words of `backends` up to date.
@@ -46,7 +65,13 @@ impl Live {
         deliveries: &BTreeMap<SocketAddr, Delivery>,
     ) -> Result<(), DatapathError> {
         for (&id, address) in backends {
-            let wanted = deliveries.get(address).and_then(Way::of);
+            let delivery = deliveries.get(address);
+            let is_asked = matches!(delivery, Some(Delivery::Unreachable(Why::Asked { .. })));
+            if is_asked && self.inherited.contains(&id) {
+                continue;
+            }
+            self.inherited.remove(&id);
+            let wanted = delivery.and_then(Way::of);
             if self.set.get(&id) == wanted.as_ref() {
                 continue;
             }
@@ -62,7 +87,7 @@ impl Live {
                 None => drop(self.set.remove(&id)),
             }
         }
-        let Self { hops, set } = self;
+        let Self { hops, set, inherited: _ } = self;
         hops.retain(|hop| set.values().any(|way| *way == Way::NextHop(*hop)));
         Ok(())
     }
@@ -75,6 +100,7 @@ impl Live {
     /// Forgets a backend whose id means another one from now on. To the datapath, that is unresolved.
     pub(super) fn forget(&mut self, id: u16) {
         self.set.remove(&id);
+        self.inherited.remove(&id);
     }
 
     fn index(&mut self, datapath: &mut dyn Datapath, hop: &NextHop) -> Result<u32, DatapathError> {

@@ -4,15 +4,17 @@
 //! said; everybody else asks it through a [`Handle`]. So edits come one after the other, and an edit that
 //! is answered is in the datapath.
 
+mod commit;
 mod counters;
 mod descriptors;
 mod edit;
+mod edits;
 mod engine;
 mod explain;
+mod file;
 mod handle;
 mod in_force;
 mod live;
-pub(crate) mod matching;
 mod network;
 mod notify;
 mod plan;
@@ -25,22 +27,25 @@ mod refusal;
 mod run;
 mod sources;
 mod switch;
+mod unconfirmed;
 mod view;
 mod way;
 mod who;
+mod whole;
 
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
+pub use commit::Entry;
 pub use edit::{Edit, EditError};
-pub use engine::{Engine, Requests};
+pub use engine::{Engine, Parts, Requests};
 pub(crate) use explain::EXAMPLE_PORT;
 pub use explain::Question;
-pub use handle::{Handle, Stopped};
+pub use handle::{Apply, Handle, Stopped};
 pub use network::{Network, NoNetwork};
 pub use proxy::Proxy;
 pub use record_type::RecordType;
-pub use run::{RunError, capacity, run};
+pub use run::{RunError, RunOptions, capacity, run};
 pub use who::Who;

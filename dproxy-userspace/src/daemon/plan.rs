@@ -11,19 +11,11 @@ use crate::api::{ChangedRoute, Plan, PoolDifference, PoolDifferences, RouteDiffe
 use crate::config::{Change, Config, Policy, Pool, Settings, Switch, WeightedBackend};
 
 /// Settings, and whole sections, that take effect at the next start only.
-const AT_START: [&str; 7] = [
-    "listen.interfaces",
-    "listen.addresses",
-    "listen.xdp",
-    "fast_path.slots",
-    "fast_path.nat_ports",
-    "slow_path.",
-    "control.",
-];
+const AT_START: [&str; 5] =
+    ["listen.interfaces", "listen.xdp", "fast_path.slots", "fast_path.nat_ports", "control."];
 
 /// What the change that makes `new` out of `old` is. It is compared with `generation`; `new` comes from
 /// `source`.
-#[cfg_attr(not(test), expect(dead_code, reason = "LEAD: for plan and apply"))]
 pub(super) fn plan(
     (old, new): (&Config, &Config),
     change: &Change,
@@ -44,6 +36,7 @@ pub(super) fn plan(
         restart_needed: changed.keys().filter(at_start).cloned().collect(),
         settings: changed.into_values().collect(),
         names_with_other_verdict,
+        undoes: Vec::new(),
     }
 }
 

@@ -1,12 +1,15 @@
 //! The slow path as the engine sees it.
 
 use crate::datapath::CounterId;
-use crate::slow_path::{Counters, SlowPath, View};
+use crate::slow_path::{Counters, Options, SlowPath, SlowPathError, View};
 
 /// What the engine wants of the slow path.
 pub trait Proxy: Send {
     /// Puts a generation in force, or the one in force with other backends to be reached.
     fn publish(&self, view: View);
+
+    /// Another slow path, to take this one's place. It answers nothing before a view is published.
+    fn renew(&self, options: &Options) -> Result<Box<dyn Proxy>, SlowPathError>;
 
     /// Reads all counters.
     fn counters(&self) -> Counters;
@@ -18,6 +21,10 @@ pub trait Proxy: Send {
 impl Proxy for SlowPath {
     fn publish(&self, view: View) {
         self.publish(view);
+    }
+
+    fn renew(&self, options: &Options) -> Result<Box<dyn Proxy>, SlowPathError> {
+        Ok(Box::new(self.renew(options)?))
     }
 
     fn counters(&self) -> Counters {

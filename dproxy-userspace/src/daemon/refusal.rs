@@ -46,7 +46,18 @@ impl From<EditError> for ApiError {
             ),
             EditError::Invalid(problems) => invalid(problems),
             EditError::DoesNotFit(_) => Self::new(Code::NoRoom, message),
-            EditError::Datapath(_) => Self::new(Code::Unavailable, message),
+            EditError::Unconfirmed { .. } => Self::new(Code::Unconfirmed, message)
+                .place(GENERATION)
+                .allowed("edits after `dproxy confirm` or `dproxy rollback`"),
+            EditError::NothingToConfirm | EditError::NothingBefore => {
+                Self::new(Code::NotFound, message).place(GENERATION)
+            }
+            EditError::WouldUndo(_) => Self::new(Code::InUse, message).allowed(
+                "a configuration that has them: `dproxy save` writes them into the file; to lose them all the same, \
+                 discard them (--discard-edits)",
+            ),
+            EditError::Datapath(_) | EditError::SlowPath(_) => Self::new(Code::Unavailable, message),
+            EditError::State(_) => Self::new(Code::Storage, message),
         }
     }
 }

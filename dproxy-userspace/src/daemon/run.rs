@@ -1,24 +1,24 @@
 //! `dproxy run`, from the file to the end.
 
 use std::io;
-use std::path::{self, Path};
+use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::edit::EditError;
 use super::network::Network;
 use super::notify::notify;
-use super::{Engine, NoNetwork, descriptors, ports};
+use super::{Apply, EditError, Engine, Entry, Handle, NoNetwork, Parts, Who, descriptors, ports};
 use crate::api::{Socket, SocketError, serve};
 use crate::config::{Config, ConfigError, XdpMode, counted};
-use crate::control::Capacity;
+use crate::control::{Capacity, names_of};
 use crate::datapath::{Absent, Attachment, Datapath, DatapathError, Kernel, KernelOptions, LoadError};
 use crate::network::{NetworkError, Observer};
 use crate::slow_path::{Options, SlowPath, SlowPathError};
+use crate::state::{Kind, StateError, Store};
 
 /// How long the first query may wait for backends to be found.
 const FIRST_NEIGHBOURS: Duration = Duration::from_secs(1);
@@ -43,24 +43,35 @@ pub enum RunError {
     Network(#[from] NetworkError),
     #[error(transparent)]
     Begin(#[from] EditError),
+    #[error(transparent)]
+    State(#[from] StateError),
     #[error("cannot serve the control socket: {0}")]
     Serve(#[source] io::Error),
     #[error("cannot wait for signals: {0}")]
     Signals(#[source] io::Error),
 }
 
+/// What the daemon is started with.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Where generations are kept.
+    pub state: PathBuf,
+    /// The control socket, if it is not that of the configuration.
+    pub socket: Option<PathBuf>,
+    /// Begin with the file, whatever ran before?
+    pub from_file: bool,
+}
+
 /// Runs the daemon until SIGINT or SIGTERM.
-pub async fn run(
-    config_file: &Path,
-    socket: Option<&Path>,
-    _state: &Path, /* LEAD */
-) -> Result<(), RunError> {
-    let config = Config::load(config_file)?;
+pub async fn run(options: &RunOptions) -> Result<(), RunError> {
     // First of all, so that a second daemon does not even look at the interfaces.
-    let socket = Socket::claim(socket.unwrap_or(&config.control.socket))?;
-    let signals = Signals::listen().map_err(RunError::Signals)?;
-    let mut engine = engine(config, config_file).await?;
-    engine.begin()?;
+    let beginning = Beginning::find(options)?;
+    let socket = Socket::claim(options.socket.as_deref().unwrap_or(&beginning.config.control.socket))?;
+    let mut signals = Signals::listen().map_err(RunError::Signals)?;
+    let (mut engine, first) = engine(beginning, &options.config).await?;
+    engine.begin(first)?;
     for attachment in engine.attachments() {
         log_attachment(&attachment);
     }
@@ -68,29 +79,72 @@ pub async fn run(
         warn!("{intruder}");
     }
 
-    let (handle, requests) = engine.handle();
+    let (handle, mut requests) = engine.handle();
     let listener = socket.listener().map_err(RunError::Serve)?;
     let (end, ended) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, handle, async {
+    let server = tokio::spawn(serve(listener, handle.clone(), async {
         // Sent or dropped: in both cases it is the end.
         let _ = ended.await;
     }));
+    let reloading = tokio::spawn(reload(handle.clone()));
+    let comparing = tokio::spawn(async move { handle.compare_file().await });
     info!("ready; controlled through {}", socket.path().display());
     notify("READY=1");
 
-    engine.run(requests, signals.any()).await;
+    let end_of_all = engine.run(&mut requests, signals.any()).await;
     notify("STOPPING=1");
+    reloading.abort();
+    comparing.abort();
     drop(end);
+    engine.end(end_of_all).await;
+    drop(requests);
     // If that takes too long, somebody dawdles.
     let _ = timeout(LAST_REQUESTS, server).await;
     info!("ended");
     Ok(())
 }
 
+/// What to begin with.
+struct Beginning {
+    config: Config,
+    store: Store,
+    recorded: Option<u64>,
+    /// What to write down, if it is no generation yet.
+    first: Option<Entry>,
+    warnings: Vec<String>,
+}
+
+impl Beginning {
+    /// What ran before, or else the file.
+    fn find(options: &RunOptions) -> Result<Self, RunError> {
+        let mut store = Store::open(&options.state)?;
+        let mut warnings: Vec<String> = store.read_only().map(ToString::to_string).into_iter().collect();
+        let newest = if options.from_file { None } else { store.newest()? };
+        warnings.extend(store.take_warnings());
+        let path = options.config.display();
+        let Some(loaded) = newest else {
+            let config = Config::load(&options.config)?;
+            // A whole record: what was kept before may be damaged.
+            let first = Entry::new(Who::Daemon, Kind::Start, vec![format!("start with {path}")]);
+            return Ok(Self { config, store, recorded: None, first: Some(first), warnings });
+        };
+        let generation = loaded.header.generation;
+        info!("going on with generation {generation}, of {}", loaded.header.at);
+        let first = store.left_unconfirmed().map(|unconfirmed| {
+            let why =
+                format!("generation {unconfirmed} taken back, since dproxy ended before it was confirmed");
+            warnings.push(why.clone());
+            let what = vec![format!("{why}: as generation {generation}")];
+            Entry { is_back: true, ..Entry::new(Who::Daemon, Kind::Rollback, what) }
+        });
+        Ok(Self { config: loaded.config, store, recorded: Some(generation), first, warnings })
+    }
+}
+
 /// Starts both paths, and finds the backends.
-async fn engine(config: Config, config_file: &Path) -> Result<Engine, RunError> {
+async fn engine(beginning: Beginning, file: &Path) -> Result<(Engine, Option<Entry>), RunError> {
+    let Beginning { config, store, recorded, first, mut warnings } = beginning;
     let mut options = Options::new(&config, capacity(&config));
-    let mut warnings = Vec::new();
     warnings.extend(descriptors::provide(&config, &mut options.limits));
     let datapath = fast_path(&config)?;
     let network: Box<dyn Network> = match datapath.absence() {
@@ -103,19 +157,39 @@ async fn engine(config: Config, config_file: &Path) -> Result<Engine, RunError> 
             Box::new(Observer::start()?)
         }
     };
-    let proxy = SlowPath::start(&options)?;
+    let proxy = Box::new(SlowPath::start(&options)?);
     for warning in &warnings {
         warn!("{warning}");
     }
     let backends = counted(config.pools.values().map(|pool| pool.backends.len()).sum(), "backend");
     let (routes, pools) = (counted(config.routes.len(), "route"), counted(config.pools.len(), "pool"));
-    info!("{}: {routes}, {pools}, {backends}", config_file.display());
+    info!("{routes}, {pools}, {backends}");
 
     // The file is meant wherever somebody reads its path.
-    let origin = path::absolute(config_file).unwrap_or_else(|_| config_file.to_owned()).display().to_string();
-    let mut engine = Engine::new(config, origin, warnings, datapath, Box::new(proxy), network);
+    let config_file = path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string();
+    let mut engine =
+        Engine::new(Parts { config, config_file, warnings, datapath, proxy, network, store, recorded });
     engine.settle(FIRST_NEIGHBOURS).await?;
-    Ok(engine)
+    Ok((engine, first))
+}
+
+/// Applies the file at each SIGHUP.
+async fn reload(handle: Handle) {
+    let Ok(mut hang_up) = signal(SignalKind::hangup()) else { return };
+    while hang_up.recv().await.is_some() {
+        notify("RELOADING=1");
+        let how = Apply { who: Who::Signal, generation: None, confirm: None, discard_edits: false };
+        match handle.apply(None, how).await {
+            Ok(applied) => info!("SIGHUP: {}", applied.plan.summary()),
+            Err(error) => {
+                error!("SIGHUP: nothing is changed: {error}");
+                let note = format!("SIGHUP: the file was not applied: {}", error.detail.message);
+                // If the engine has ended, nobody is there to be told.
+                let _ = handle.change(|engine| engine.life.notes.push(note)).await;
+            }
+        }
+        notify("READY=1");
+    }
 }
 
 /// Loads the program. If that is impossible here, `auto` goes on without it.
@@ -151,7 +225,10 @@ fn warn_of_absence(config: &Config, why: &str) {
 
 /// How large the tables are made for a configuration.
 pub fn capacity(config: &Config) -> Capacity {
-    Capacity::for_routes(config.fast_path.routes, config.fast_path.slots.trailing_zeros())
+    let wanted = Capacity::for_routes(config.fast_path.routes, config.fast_path.slots.trailing_zeros());
+    let (names, long) = names_of(config);
+    let is_enough = names <= wanted.routes as usize && long <= wanted.long_names as usize;
+    if is_enough { wanted } else { wanted.with_routes(names, long).unwrap_or(wanted) }
 }
 
 fn log_attachment(Attachment { interface, mode, fallback, .. }: &Attachment) {
@@ -165,6 +242,15 @@ fn log_attachment(Attachment { interface, mode, fallback, .. }: &Attachment) {
     }
 }
 
+/// What becomes of the fast path when the daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is removed.
+    Detach,
+    /// It goes on.
+    Stay,
+}
+
 /// What ends the daemon.
 struct Signals {
     interrupt: Signal,
@@ -176,11 +262,17 @@ impl Signals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Waits for one.
-    async fn any(mut self) {
+    /// Waits for one, and says how to end.
+    async fn any(&mut self) -> End {
         tokio::select! {
-            _ = self.interrupt.recv() => info!("SIGINT: ending"),
-            _ = self.terminate.recv() => info!("SIGTERM: ending"),
+            _ = self.interrupt.recv() => {
+                info!("SIGINT: ending, and detaching the fast path");
+                End::Detach
+            }
+            _ = self.terminate.recv() => {
+                info!("SIGTERM: ending; the fast path goes on without updates until the next start, or `dproxy detach`");
+                End::Stay
+            }
         }
     }
 }

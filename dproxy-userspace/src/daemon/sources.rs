@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use dproxy_common::abi::NextHop;
+
 use crate::network::Resolution;
 
 /// How long replies are taken to an address that queries do not come from any more: longer than any
@@ -28,6 +30,11 @@ impl Sources {
         self.0.retain(|_, used| now.duration_since(*used) < LINGER);
     }
 
+    /// Notes which were in use before this process began.
+    pub(super) fn inherit<'h>(&mut self, hops: impl IntoIterator<Item = &'h NextHop>, now: Instant) {
+        self.0.extend(hops.into_iter().map(|hop| (hop.source.into(), now)));
+    }
+
     /// Those to which replies may come.
     pub(super) fn all(&self) -> BTreeSet<IpAddr> {
         self.0.keys().copied().collect()
@@ -37,7 +44,6 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dproxy_common::abi::NextHop;
 
     #[test]
     fn a_source_stays_for_the_replies_under_way() {

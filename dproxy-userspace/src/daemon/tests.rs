@@ -5,3 +5,4 @@ mod in_force;
 mod plan;
 mod slow_path;
 mod switches;
+mod whole;

@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use dproxy_common::abi::NextHop;
 
+use super::Engine;
 use super::edit::EditError;
 use super::way::Way;
-use super::{Engine, matching};
 use crate::api::{self, ApiError, NameRoutes, Pools, Routes, Status};
-use crate::config::{Config, Name, Pattern, Place, Pool, Switch, Target, WeightedBackend, counted};
+use crate::config::{Config, Name, Pattern, Place, Pool, Switch, Target, WeightedBackend, counted, matching};
 use crate::slow_path::Limits;
-use crate::time;
+use crate::state::Header;
+use crate::time::rfc3339;
 
 impl Engine {
     /// Everything on one screen.
@@ -27,14 +28,17 @@ impl Engine {
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: std::process::id(),
-            since: time::rfc3339(self.life.since),
+            since: rfc3339(self.life.since),
             uptime_seconds: self.life.started.elapsed().as_secs(),
             config: self.life.config_file.clone(),
-            file_differs: None, // LEAD
+            file_differs: self.file_differs(),
+            state: api::StateFolder {
+                folder: self.store.path().display().to_string(),
+                problem: self.store.read_only().map(ToString::to_string),
+            },
+            unconfirmed: self.unconfirmed.as_ref().map(|waiting| waiting.view(self.generation)),
             live_edits: self.life.live_edits,
-            state: api::StateFolder::default(), // LEAD
             generation: self.generation,
-            unconfirmed: None, // LEAD
             fast_path_off: self.datapath.absence().map(str::to_owned),
             interfaces: interfaces.collect(),
             slow_path: api::SlowPath {
@@ -47,7 +51,7 @@ impl Engine {
             pools: self.pools().pools,
             queries_per_second: self.life.queries.per_second(Instant::now(), queries),
             warnings: self.warnings(),
-            notes: Vec::new(), // LEAD
+            notes: self.life.notes.clone(),
         })
     }
 
@@ -63,18 +67,18 @@ impl Engine {
 
     /// The generations that can be returned to.
     pub fn history(&self) -> api::History {
-        api::History::default() // LEAD
-    }
-
-    /// Is this generation the one in force, if it matters?
-    pub(super) fn expect(&self, generation: Option<u64>) -> Result<(), EditError> {
-        match generation {
-            Some(made_for) if made_for != self.generation => {
-                // LEAD: what has changed since, from the history.
-                Err(EditError::Stale { made_for, in_force: self.generation, since: Vec::new() })
-            }
-            Some(_) | None => Ok(()),
-        }
+        let waiting = self.store.unconfirmed().map(|header| (header, true));
+        let all = waiting.into_iter().chain(self.store.history().iter().map(|header| (header, false)));
+        let generation = |(header, unconfirmed): (&Header, bool)| api::Generation {
+            generation: header.generation,
+            at: header.at.clone(),
+            by: header.by.to_string(),
+            kind: header.kind.to_string(),
+            what: header.what.clone(),
+            in_force: header.generation == self.generation,
+            unconfirmed,
+        };
+        api::History { generations: all.map(generation).collect() }
     }
 
     /// All routes.
@@ -93,7 +97,7 @@ impl Engine {
 
     /// The routes that match a name.
     pub fn name_routes(&self, name: &Name) -> NameRoutes {
-        let mut matching = matching::routes(&self.config, name);
+        let mut matching = matching(&self.config, name);
         let applied = matching.next();
         let pool = match applied {
             Some((_, Target::Pool(pool))) => self.pool(pool).ok(),

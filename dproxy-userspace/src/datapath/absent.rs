@@ -1,11 +1,14 @@
 //! No fast path: the slow path serves everything.
 
+use std::mem;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dproxy_common::{
     abi::{BackendLive, NextHop},
     explain::Explain,
     reason::Reason,
+    tables::Half,
 };
 
 use nix::net::if_::if_nameindex;
@@ -13,7 +16,7 @@ use nix::net::if_::if_nameindex;
 use super::{
     Attachment, CounterId, Counters, Datapath, DatapathError, attach, interface::Interface, pins::Pins,
 };
-use crate::control::{Capacity, Snapshot, SnapshotNames};
+use crate::control::{Capacity, Held, Patch, Snapshot, SnapshotNames};
 
 /// What stands where there is no fast path. It takes every generation, sees no packet and counts none.
 #[derive(Clone, Debug)]
@@ -21,13 +24,27 @@ pub struct Absent {
     why: String,
     capacity: Capacity,
     bpffs: PathBuf,
+    /// The generation in force, and the other half of the tables: equal to it, but for the next patch.
+    in_force: Arc<Snapshot>,
+    idle: Arc<Snapshot>,
+    prepared: Option<Patch>,
+    /// What the idle half has to get before the next patch.
+    behind: Option<Patch>,
 }
 
 impl Absent {
     /// Why there is no fast path; how much tables would hold, no more than with one, so that a configuration
     /// is not valid here only; and where one before this had its pins.
     pub fn new(why: impl Into<String>, capacity: Capacity, bpffs: impl Into<PathBuf>) -> Self {
-        Self { why: why.into(), capacity, bpffs: bpffs.into() }
+        Self {
+            why: why.into(),
+            capacity,
+            bpffs: bpffs.into(),
+            in_force: Arc::new(Snapshot::empty()),
+            idle: Arc::new(Snapshot::empty()),
+            prepared: None,
+            behind: None,
+        }
     }
 }
 
@@ -59,8 +76,47 @@ impl Datapath for Absent {
         Ok(())
     }
 
-    fn publish(&mut self, _snapshot: &Snapshot) -> Result<(), DatapathError> {
+    fn idle(&self) -> Half {
+        match self.in_force.generation.number {
+            0 => Half::of_generation(1),
+            number => Half::of_generation(number).other(),
+        }
+    }
+
+    fn held(&self) -> Option<Held> {
+        let number = self.in_force.generation.number;
+        let tables = Arc::clone(&self.in_force);
+        (number != 0).then(|| Held::new(tables as _, Half::of_generation(number), Arc::default()))
+    }
+
+    fn settle(&mut self) -> Result<(), DatapathError> {
+        if let Some(patch) = self.behind.take() {
+            // Who still reads a half keeps it; then it is a copy that is written.
+            Arc::make_mut(&mut self.idle).apply(&patch);
+        }
         Ok(())
+    }
+
+    fn prepare(&mut self, patch: Patch) -> Result<(), DatapathError> {
+        self.settle()?;
+        self.prepared = Some(patch);
+        Ok(())
+    }
+
+    fn activate(&mut self) {
+        let Some(patch) = self.prepared.take() else { return };
+        Arc::make_mut(&mut self.idle).apply(&patch);
+        mem::swap(&mut self.in_force, &mut self.idle);
+        self.behind = Some(patch);
+    }
+
+    fn abandon(&mut self) {
+        self.prepared = None;
+    }
+
+    fn enlarge(&mut self, capacity: Capacity, patch: Patch) -> Result<(), DatapathError> {
+        self.capacity = capacity;
+        self.publish(patch)
     }
 
     fn set_next_hop(&mut self, _index: u32, _hop: &NextHop) -> Result<(), DatapathError> {

@@ -24,6 +24,8 @@ pub(super) struct Place {
     pin: PathBuf,
     link: Option<Link>,
     fallback: Option<String>,
+    /// Does the end of the process leave all as it is?
+    stays: bool,
     // Dropped, and so detached, after the XDP program: its queries may be under way.
     egress: Egress,
     _lock: InterfaceLock,
@@ -36,6 +38,8 @@ struct Link {
     mode: XdpMode,
     /// From a process before this one, with its program.
     is_left: bool,
+    /// The id of that program.
+    program: u32,
 }
 
 impl Place {
@@ -46,12 +50,23 @@ impl Place {
         let interface = Interface::named(name)?;
         let pin = pins.path(interface.index);
         let link = left(&interface, &pin);
-        let ours = link.as_ref().map(|(_, program)| *program);
+        let ours = link.as_ref().map(|link| link.program);
         if let Some(&(other, _)) = interface.programs.iter().find(|(id, _)| Some(*id) != ours) {
             return Err(not_ours(name, other, pins));
         }
         let egress = Egress::claim(interface.index, pins);
-        Ok(Self { interface, pin, link: link.map(|(link, _)| link), fallback: None, egress, _lock: lock })
+        Ok(Self { interface, pin, link, fallback: None, stays: false, egress, _lock: lock })
+    }
+
+    /// The id of the program that a process before this one has left, if it has not been replaced yet.
+    pub(super) fn left_program(&self) -> Option<u32> {
+        self.link.as_ref().filter(|link| link.is_left).map(|link| link.program)
+    }
+
+    /// From now on, the end of the process leaves all as it is.
+    pub(super) fn stay(&mut self) {
+        self.stays = true;
+        self.egress.stay();
     }
 
     /// What to tell about it.
@@ -78,7 +93,7 @@ impl Place {
         }
         self.detach();
         let fd = bpf::create_xdp_link(program, self.interface.index, flags(mode))?;
-        self.link = Some(Link { fd, mode, is_left: false });
+        self.link = Some(Link { fd, mode, is_left: false, program: 0 });
         Ok(())
     }
 
@@ -104,7 +119,7 @@ impl Place {
 impl Drop for Place {
     /// What was left by a process before, and not taken over, stays.
     fn drop(&mut self) {
-        if !self.is_left() {
+        if !self.is_left() && !self.stays {
             self.detach();
         }
     }
@@ -172,7 +187,7 @@ fn why_not_native(place: &Place) -> Option<String> {
     }
     let is_generic = place.link.as_ref().is_some_and(|link| link.mode == XdpMode::Generic);
     is_generic.then(|| {
-        format!("{name} was generic when dproxy was killed, and goes on so without a gap; a stop and a start try native")
+        format!("{name} was generic when dproxy ended, and goes on so without a gap; `dproxy detach` and a start try native")
     })
 }
 
@@ -196,12 +211,12 @@ const fn flags(mode: XdpMode) -> u32 {
     }
 }
 
-/// The link that a process before this one left on an interface, and the id of its program. A pin for
+/// The link that a process before this one left on an interface. A pin for
 /// what is no longer this interface is removed.
-fn left(interface: &Interface, pin: &Path) -> Option<(Link, u32)> {
+fn left(interface: &Interface, pin: &Path) -> Option<Link> {
     let (fd, info) = pins::pinned(pin)?;
     match interface.mode_of(info.program).filter(|_| info.interface == interface.index) {
-        Some(mode) => Some((Link { fd, mode, is_left: true }, info.program)),
+        Some(mode) => Some(Link { fd, mode, is_left: true, program: info.program }),
         None => {
             pins::remove(pin);
             None
@@ -216,16 +231,39 @@ pub(super) fn remove_others(places: &[Place], pins: &Pins) {
         if places.iter().any(|place| place.interface.index == index) {
             continue;
         }
-        let name = Interface::numbered(index).map_or_else(|| index.to_string(), |interface| interface.name);
         // The lock shows whether it is another dproxy's.
-        let Ok(_lock) = InterfaceLock::take(index, &name) else { continue };
-        for pin in [pins.path(index), pins.egress_path(index)] {
-            if let Some((link, _)) = pins::pinned(&pin) {
-                detach(link.as_fd(), &name);
-            }
-            pins::remove(&pin);
+        if let Ok(name) = remove_left(index, pins) {
+            tracing::info!("interface {name} is not served any more");
         }
     }
+}
+
+/// Detaches from all interfaces of this network namespace, and says from which. If a dproxy serves one, nothing is
+/// done.
+pub(super) fn remove_all(pins: &Pins) -> Result<Vec<String>, DatapathError> {
+    pins.remove_dead();
+    let interfaces = pins.interfaces();
+    for &index in &interfaces {
+        InterfaceLock::take(index, &name_of(index))?;
+    }
+    interfaces.into_iter().map(|index| remove_left(index, pins)).collect()
+}
+
+/// Removes what was left on an interface, unless a dproxy serves it; returns its name.
+fn remove_left(index: u32, pins: &Pins) -> Result<String, DatapathError> {
+    let name = name_of(index);
+    let _lock = InterfaceLock::take(index, &name)?;
+    for pin in [pins.path(index), pins.egress_path(index)] {
+        if let Some((link, _)) = pins::pinned(&pin) {
+            detach(link.as_fd(), &name);
+        }
+        pins::remove(&pin);
+    }
+    Ok(name)
+}
+
+fn name_of(index: u32) -> String {
+    Interface::numbered(index).map_or_else(|| index.to_string(), |interface| interface.name)
 }
 
 /// Detaches at once. Closing the link would do so too, but some time later.

@@ -15,9 +15,13 @@ mod command {
     use libc::c_long;
 
     pub(super) const MAP_CREATE: c_long = 0;
+    pub(super) const MAP_LOOKUP_ELEM: c_long = 1;
     pub(super) const MAP_UPDATE_ELEM: c_long = 2;
+    pub(super) const MAP_DELETE_ELEM: c_long = 3;
     pub(super) const OBJ_PIN: c_long = 6;
     pub(super) const OBJ_GET: c_long = 7;
+    pub(super) const PROG_GET_FD_BY_ID: c_long = 13;
+    pub(super) const MAP_GET_FD_BY_ID: c_long = 14;
     pub(super) const OBJ_GET_INFO_BY_FD: c_long = 15;
     pub(super) const MAP_LOOKUP_BATCH: c_long = 24;
     pub(super) const LINK_CREATE: c_long = 28;
@@ -113,6 +117,120 @@ pub(super) unsafe fn update<T: Copy>(map: BorrowedFd<'_>, index: u32, value: &[T
     // SAFETY: these are the command's attributes; an array's key is 32 bits, and the caller answers for
     // the value.
     unsafe { bpf(command::MAP_UPDATE_ELEM, &mut attributes) }.map(drop)
+}
+
+#[repr(C)]
+struct Element<K, V> {
+    map_fd: u32,
+    reserved: u32,
+    key: *const K,
+    value: *mut V,
+    flags: u64,
+}
+
+/// Reads the only element of an array of so many octets.
+pub(super) fn look_up_only(map: BorrowedFd<'_>, octets: usize) -> io::Result<Vec<u8>> {
+    let (key, mut value) = (0u32, vec![0u8; octets.next_multiple_of(8)]);
+    let map_fd = map.as_raw_fd() as u32;
+    let mut attributes =
+        Element { map_fd, reserved: 0, key: &raw const key, value: value.as_mut_ptr(), flags: 0 };
+    // SAFETY: these are the command's attributes; the caller says how long an element is, and there is room.
+    unsafe { bpf(command::MAP_LOOKUP_ELEM, &mut attributes) }?;
+    value.truncate(octets);
+    Ok(value)
+}
+
+/// Puts a program into the only element of an array of programs.
+pub(super) fn set_program(map: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let program = program.as_raw_fd() as u32;
+    // SAFETY: the element of an array of programs is the descriptor of one, 32 bits.
+    unsafe { update(map, 0, &[program]) }
+}
+
+/// Removes the program from the only element of an array of programs.
+pub(super) fn remove_program(map: BorrowedFd<'_>) -> io::Result<()> {
+    let key = 0u32;
+    let map_fd = map.as_raw_fd() as u32;
+    let mut attributes: Element<u32, u8> =
+        Element { map_fd, reserved: 0, key: &raw const key, value: std::ptr::null_mut(), flags: 0 };
+    // SAFETY: these are the command's attributes; a key is 32 bits.
+    unsafe { bpf(command::MAP_DELETE_ELEM, &mut attributes) }.map(drop)
+}
+
+/// A program by its id. Takes CAP_SYS_ADMIN.
+pub(super) fn program_by_id(id: u32) -> io::Result<OwnedFd> {
+    by_id(command::PROG_GET_FD_BY_ID, id)
+}
+
+/// A map by its id. Takes CAP_SYS_ADMIN.
+pub(super) fn map_by_id(id: u32) -> io::Result<OwnedFd> {
+    by_id(command::MAP_GET_FD_BY_ID, id)
+}
+
+fn by_id(command: libc::c_long, id: u32) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Attributes {
+        id: u32,
+        next_id: u32,
+        flags: u32,
+    }
+    // SAFETY: these are the command's attributes, without pointers; it returns a descriptor.
+    unsafe { open(command, &mut Attributes { id, next_id: 0, flags: 0 }) }
+}
+
+/// The front part of `struct bpf_prog_info`.
+#[repr(C)]
+#[derive(Default)]
+struct ProgramInfo {
+    kind: u32,
+    id: u32,
+    tag: [u8; 8],
+    jited_length: u32,
+    translated_length: u32,
+    jited: u64,
+    translated: u64,
+    load_time: u64,
+    created_by: u32,
+    map_count: u32,
+    map_ids: u64,
+}
+
+/// The ids of the maps that a program uses.
+pub(super) fn maps_of(program: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    let mut info = ProgramInfo::default();
+    object_info(program, &mut info)?;
+    let mut ids = vec![0u32; info.map_count as usize];
+    let mut info =
+        ProgramInfo { map_count: info.map_count, map_ids: ids.as_mut_ptr() as u64, ..ProgramInfo::default() };
+    object_info(program, &mut info)?;
+    Ok(ids)
+}
+
+/// What a map is: the front part of `struct bpf_map_info`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct MapInfo {
+    /// `enum bpf_map_type`.
+    pub(super) kind: u32,
+    /// Its id.
+    pub(super) id: u32,
+    /// Octets of a key.
+    pub(super) key_size: u32,
+    /// Octets of a value.
+    pub(super) value_size: u32,
+    /// Elements at most.
+    pub(super) max_entries: u32,
+    /// Flags that it was made with.
+    pub(super) flags: u32,
+    /// Its name, cut to 15 octets.
+    pub(super) name: [u8; 16],
+}
+
+/// Asks what a map is.
+pub(super) fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
+    let mut info = MapInfo::default();
+    object_info(map, &mut info)?;
+    Ok(info)
 }
 
 /// Reads elements of an array, from `first` on, `count` or as many as there are; says how many.
@@ -257,17 +375,21 @@ impl LinkInfo {
 
 /// Asks what a link is.
 pub(super) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
+    let mut info = LinkInfo::default();
+    object_info(link, &mut info)?;
+    Ok(info)
+}
+
+/// Asks what an object is. `T` is the front part of what the kernel knows about objects of its kind: integers.
+fn object_info<T: Default>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
     #[repr(C)]
-    struct Attributes {
+    struct Attributes<T> {
         fd: u32,
         length: u32,
-        info: *mut LinkInfo,
+        info: *mut T,
     }
-    let mut info = LinkInfo::default();
-    let length = size_of::<LinkInfo>() as u32;
-    let mut attributes = Attributes { fd: link.as_raw_fd() as u32, length, info: &raw mut info };
-    // SAFETY: these are the command's attributes; the kernel writes at most `length` octets, and any
-    // octets are a `LinkInfo`.
-    unsafe { bpf(command::OBJ_GET_INFO_BY_FD, &mut attributes) }?;
-    Ok(info)
+    let length = size_of::<T>() as u32;
+    let mut attributes = Attributes { fd: object.as_raw_fd() as u32, length, info: std::ptr::from_mut(info) };
+    // SAFETY: these are the command's attributes; the kernel writes at most `length` octets.
+    unsafe { bpf(command::OBJ_GET_INFO_BY_FD, &mut attributes) }.map(drop)
 }

@@ -13,7 +13,7 @@ use dproxy_common::{
 };
 
 use super::{CounterId, Counters, DatapathError, bpf};
-use crate::control::SnapshotNames;
+use crate::control::Patch;
 
 /// Elements read by one system call, at most.
 const BATCH: usize = 256;
@@ -80,6 +80,19 @@ pub(super) struct CounterMaps {
     pools: PerCpu<1>,
     backends: PerCpu<8>,
     in_use: InUse,
+    /// What routes and pools had counted in smaller tables.
+    before: Before,
+}
+
+/// Counts of routes and pools, by id.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Before {
+    routes: Vec<u64>,
+    pools: Vec<u64>,
+}
+
+fn add_before(counts: &mut [u64], before: &[u64]) {
+    counts.iter_mut().zip(before).for_each(|(count, before)| *count = count.wrapping_add(*before));
 }
 
 const _: () = assert!(size_of::<ListenerCounters>() == 2 * 8 && size_of::<BackendCounters>() == 8 * 8);
@@ -99,15 +112,34 @@ impl CounterMaps {
             pools: PerCpu { map: map("POOL_COUNTERS")?, processors },
             backends: PerCpu { map: map("BACKEND_COUNTERS")?, processors },
             in_use: InUse::default(),
+            before: Before::default(),
         })
     }
 
+    /// What routes and pools have counted until now.
+    pub(super) fn so_far(&self) -> Result<Before, DatapathError> {
+        let Counters { routes, pools, .. } = self.read()?;
+        Ok(Before { routes, pools })
+    }
+
+    /// Goes on from there.
+    pub(super) fn go_on(&mut self, before: Before) {
+        self.in_use.routes = self.in_use.routes.max(before.routes.len());
+        self.in_use.pools = self.in_use.pools.max(before.pools.len());
+        self.before = before;
+    }
+
     /// The ids of a generation are in use from now on.
-    pub(super) fn use_ids(&mut self, names: &SnapshotNames) {
+    pub(super) fn use_ids(&mut self, patch: &Patch) {
+        let names = &patch.names;
         let InUse { listeners, routes, pools, backends } = &mut self.in_use;
         let end = |last: Option<usize>| last.map_or(0, |last| last + 1);
         *listeners = end(names.listeners.last_key_value().map(|(id, _)| usize::from(*id))).max(*listeners);
-        *routes = end(names.routes.last_key_value().map(|(id, _)| *id as usize)).max(*routes);
+        let written = patch.routes.iter().flat_map(|(_, route)| [route.at, route.below]);
+        let root = [patch.generation.root_at, patch.generation.root_below];
+        let ids =
+            written.chain(root).filter(|target| target.target.is_some()).map(|target| target.route as usize);
+        *routes = end(ids.max()).max(*routes);
         *pools = end(names.pools.last_key_value().map(|(id, _)| usize::from(*id))).max(*pools);
         *backends = end(names.backends.last_key_value().map(|(id, _)| usize::from(*id))).max(*backends);
     }
@@ -115,7 +147,7 @@ impl CounterMaps {
     /// Reads all counters of ids that have been in use.
     pub(super) fn read(&self) -> Result<Counters, DatapathError> {
         let counters = || -> io::Result<Counters> {
-            Ok(Counters {
+            let mut counters = Counters {
                 received: singles(self.received.sums(1)?).into_iter().sum(),
                 reasons: singles(self.reasons.sums(Reason::COUNT)?),
                 slots_overwritten: singles(self.overwritten.sums(1)?).into_iter().sum(),
@@ -123,14 +155,23 @@ impl CounterMaps {
                 routes: singles(self.routes.sums(self.in_use.routes)?),
                 pools: singles(self.pools.sums(self.in_use.pools)?),
                 backends: self.backends.sums(self.in_use.backends)?.into_iter().map(backend).collect(),
-            })
+            };
+            add_before(&mut counters.routes, &self.before.routes);
+            add_before(&mut counters.pools, &self.before.pools);
+            Ok(counters)
         };
         counters()
             .map_err(|error| DatapathError(format!("cannot read the counters: {error}; restart dproxy")))
     }
 
     /// Sets the counters of an id to zero.
-    pub(super) fn clear(&self, counter: CounterId) -> Result<(), DatapathError> {
+    pub(super) fn clear(&mut self, counter: CounterId) -> Result<(), DatapathError> {
+        let forget = |before: &mut [u64], id: usize| before.get_mut(id).map_or((), |count| *count = 0);
+        match counter {
+            CounterId::Route(id) => forget(&mut self.before.routes, id as usize),
+            CounterId::Pool(id) => forget(&mut self.before.pools, usize::from(id)),
+            CounterId::Listener(_) | CounterId::Backend(_) => {}
+        }
         let cleared = match counter {
             CounterId::Listener(id) => self.listeners.clear(u32::from(id)),
             CounterId::Route(id) => self.routes.clear(id),

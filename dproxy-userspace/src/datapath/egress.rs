@@ -47,6 +47,8 @@ pub(super) struct Egress {
     link: Option<OwnedFd>,
     /// Is the link from a process before this one, with its program?
     is_left: bool,
+    /// Does the end of the process leave it as it is?
+    stays: bool,
 }
 
 impl Egress {
@@ -59,7 +61,7 @@ impl Egress {
             pins::remove(&pin);
         }
         let link = found.filter(|_| !is_gone).map(|(link, _)| link);
-        Self { interface, pin, is_left: link.is_some(), link }
+        Self { interface, pin, is_left: link.is_some(), stays: false, link }
     }
 
     /// Attaches the program; without a gap, if there is a link already.
@@ -75,6 +77,11 @@ impl Egress {
     /// Is the program that of a process before this one?
     pub(super) fn is_left(&self) -> bool {
         self.is_left
+    }
+
+    /// From now on, the end of the process leaves it as it is.
+    pub(super) fn stay(&mut self) {
+        self.stays = true;
     }
 
     /// Pins the link, if there is one.
@@ -95,7 +102,7 @@ impl Egress {
 impl Drop for Egress {
     /// What was left by a process before, and not taken over, stays.
     fn drop(&mut self) {
-        if !self.is_left {
+        if !self.is_left && !self.stays {
             self.detach();
         }
     }

@@ -1,32 +1,31 @@
 //! The fast path in the kernel.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::mem;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use aya::{Ebpf, maps::Map};
 use dproxy_common::{
-    abi::{BackendLive, Cursor, NatSettings, NextHop, Settings, Slot},
+    abi::{BackendLive, NatSettings, NextHop, Slot},
     explain::Explain,
+    tables::Half,
 };
 
 use super::{
-    Attachment, CounterId, Counters, Datapath, DatapathError,
+    Attachment, CounterId, Counters, Datapath, DatapathError, Inheritance,
     ask::{self, Run},
     attach::{self, Place},
-    bpf,
-    counters::CounterMaps,
     egress,
+    flights::Predecessor,
     grace::GracePeriod,
-    load::{self, incomplete},
-    maps::Maps,
-    packet_log::PacketLog,
+    load,
+    loaded::Loaded,
     pins::Pins,
-    table::Table,
-    verify::verify,
 };
 use crate::{
     config::{PortRange, XdpMode},
-    control::{Capacity, Snapshot, SnapshotNames},
+    control::{Capacity, Held, Patch, SnapshotNames},
 };
 
 /// What is fixed while the program is loaded.
@@ -73,59 +72,59 @@ impl LoadError {
     }
 }
 
-/// The loaded program and its maps. When it is dropped, the program is detached; when the process is
-/// killed, it goes on.
+/// The loaded program and its maps. When it is dropped, the program is detached, unless it is to
+/// [stay](Datapath::stay); when the process is killed, it goes on.
 #[derive(Debug)]
 pub struct Kernel {
     // Fields are dropped in this order: first of all, packets stop coming.
     places: Vec<Place>,
-    packet_log: Option<PacketLog>,
     pins: Pins,
-    mode: XdpMode,
-    pub(super) maps: Maps,
-    slots: Table<Slot>,
-    pub(super) counters: CounterMaps,
-    pub(super) grace: GracePeriod,
-    capacity: Capacity,
-    pub(super) settings: Settings,
-    egress: Result<(), String>,
-    pub(super) ebpf: Ebpf,
+    options: KernelOptions,
+    pub(super) loaded: Loaded,
+    grace: Arc<GracePeriod>,
+    /// What was put in force last, until no packet can see what was before.
+    flipped: Option<Flip>,
+    prepared: Option<Patch>,
+    /// Since when replies of a predecessor are handed to it.
+    pub(super) handing_back: Option<Instant>,
 }
 
+/// A generation has been put in force.
+#[derive(Debug)]
+struct Flip {
+    patch: Patch,
+    /// Ends when no packet can see the one before.
+    grace: JoinHandle<()>,
+}
+
+/// How long replies are handed to the predecessor: longer than the packet path takes any, see
+/// `dproxy_common::reply::LATE`.
+pub(super) const HANDING_BACK: Duration = Duration::from_secs(60);
+
 impl Kernel {
-    /// Loads the program and claims the interfaces. No packet comes to it before [`Datapath::attach`].
+    /// Loads the program and claims the interfaces. No packet comes to it before [`Datapath::attach`]; from then on
+    /// it has the replies to the queries of the program there before.
     pub fn load(options: &KernelOptions) -> Result<Self, LoadError> {
         // First of all what is most often missing, and soonest found out: rights, a BPF file system, the
         // interfaces.
         let grace = GracePeriod::new()?;
         let pins = Pins::open(&options.bpffs)?;
-        let places = options
+        let places: Vec<Place> = options
             .interfaces
             .iter()
             .map(|name| Place::claim(name, &pins))
             .collect::<Result<_, DatapathError>>()?;
-        let (mut ebpf, settings) = load::load(options)?;
-        let egress = egress::load(&mut ebpf);
-        let packet_log = options.log_packets.then(|| PacketLog::start(&mut ebpf)).transpose()?;
-        let processors = aya::util::nr_cpus()
-            .map_err(|(file, error)| DatapathError(format!("cannot read {file}: {error}; mount /sys")))?;
-        seed_cursors(&ebpf, processors)?;
-        let capacity = options.capacity;
-        let slots = Table::map(map(&ebpf, "SLOTS")?, 1 << capacity.slot_bits)
-            .map_err(|error| DatapathError(format!("cannot map the slots into memory: {error}")))?;
+        let predecessor = predecessor(&places);
+        let loaded = Loaded::load(options, predecessor.as_ref())?;
         Ok(Self {
+            handing_back: predecessor.filter(|_| !loaded.shares_flights).map(|_| Instant::now()),
             places,
-            packet_log,
             pins,
-            mode: options.mode,
-            maps: Maps::open(&capacity, |name| map(&ebpf, name))?,
-            slots,
-            counters: CounterMaps::open(processors, |name| own(map(&ebpf, name)?))?,
-            grace,
-            capacity,
-            settings,
-            egress,
-            ebpf,
+            options: options.clone(),
+            loaded,
+            grace: Arc::new(grace),
+            flipped: None,
+            prepared: None,
         })
     }
 
@@ -133,95 +132,169 @@ impl Kernel {
     /// interface, if it is 0; `repeat` times, each on what the one before has made of the frame. Unlike
     /// [`Datapath::explain`], this counts, and takes slots.
     pub fn run(&self, frame: &[u8], interface: u32, repeat: u32) -> Result<Run, DatapathError> {
-        ask::run(load::program(&self.ebpf)?, frame, interface, repeat)
+        ask::run(load::program(&self.loaded.ebpf)?, frame, interface, repeat)
     }
 
     /// Runs the egress program on a frame that leaves.
     pub fn run_egress(&self, frame: &[u8]) -> Result<Run, DatapathError> {
-        ask::run_egress(egress::program(&self.ebpf)?, frame)
+        ask::run_egress(egress::program(&self.loaded.ebpf)?, frame)
     }
 
     /// How queries in flight are numbered.
     pub fn nat(&self) -> NatSettings {
-        self.settings.nat
+        self.loaded.settings.nat
     }
 
     /// Reads a slot of the ring; packets may be changing it meanwhile.
     pub fn slot(&self, index: u32) -> Option<Slot> {
-        self.slots.read(index)
+        self.loaded.slots.read(index)
     }
 
     /// Instructions that the verifier has looked at to accept each program, if the kernel tells (since
     /// Linux 5.16).
     pub fn verified_instructions(&self) -> [(&'static str, Option<u32>); 2] {
-        let xdp = load::program(&self.ebpf).ok().and_then(|program| program.info().ok());
-        let egress = egress::program(&self.ebpf).ok().and_then(|program| program.info().ok());
+        let xdp = load::program(&self.loaded.ebpf).ok().and_then(|program| program.info().ok());
+        let egress = egress::program(&self.loaded.ebpf).ok().and_then(|program| program.info().ok());
         [(super::PROGRAM, xdp), (egress::PROGRAM, egress)]
             .map(|(name, info)| (name, info.and_then(|info| info.verified_instruction_count())))
     }
+
+    /// Puts the generation of this number in force, and begins to wait for the packets that see another one.
+    fn flip(&mut self, patch: Patch) {
+        self.loaded.maps.activate(patch.generation.number);
+        let grace = Arc::clone(&self.grace);
+        self.flipped = Some(Flip { patch, grace: thread::spawn(move || grace.wait()) });
+    }
+}
+
+/// The program that serves these interfaces now. Of several, as a kill in the middle of a start leaves them, one.
+fn predecessor(places: &[Place]) -> Option<Predecessor> {
+    let program = places.iter().find_map(Place::left_program)?;
+    Predecessor::of_id(program)
+        .inspect_err(|error| {
+            tracing::warn!(
+                "the replies to queries under way will be lost: program {program} cannot be looked into ({error}), \
+                 which takes CAP_SYS_ADMIN"
+            );
+        })
+        .ok()
 }
 
 impl Datapath for Kernel {
     fn capacity(&self) -> Capacity {
-        self.capacity
+        self.loaded.capacity
     }
 
     fn introduce(&mut self, names: &SnapshotNames) -> Result<(), DatapathError> {
-        self.maps.introduce(names)
+        self.loaded.maps.introduce(names)
     }
 
-    fn publish(&mut self, snapshot: &Snapshot) -> Result<(), DatapathError> {
-        let (number, active) = (snapshot.generation.number, self.maps.active());
-        if number != active + 1 {
-            return Err(DatapathError(format!(
-                "generation {number} cannot follow generation {active}, which is in force; restart dproxy"
-            )));
+    fn idle(&self) -> Half {
+        self.loaded.idle()
+    }
+
+    fn held(&self) -> Option<Held> {
+        self.loaded.held()
+    }
+
+    fn settle(&mut self) -> Result<(), DatapathError> {
+        let Some(Flip { patch, grace }) = self.flipped.take() else { return Ok(()) };
+        // It does not panic; if it did, it would have ended as well.
+        let _ = grace.join();
+        let half = self.loaded.idle();
+        let caught_up = self.loaded.wait_for_readers(half).and_then(|()| self.loaded.maps.fill(half, &patch));
+        if caught_up.is_err() {
+            self.flipped = Some(Flip { patch, grace: thread::spawn(|| ()) });
         }
-        self.maps.introduce(&snapshot.names)?;
-        self.maps.fill(snapshot)?;
-        verify(&snapshot.names, number, |frame| self.explain(frame, number))?;
-        self.counters.use_ids(&snapshot.names);
-        if let Some(log) = &self.packet_log {
-            log.rename(&snapshot.names);
-        }
-        self.maps.activate(number);
-        self.grace.wait();
+        caught_up
+    }
+
+    fn prepare(&mut self, patch: Patch) -> Result<(), DatapathError> {
+        self.settle()?;
+        self.abandon();
+        self.loaded.prepare(&patch)?;
+        self.prepared = Some(patch);
         Ok(())
     }
 
+    fn activate(&mut self) {
+        if let Some(patch) = self.prepared.take() {
+            self.flip(patch);
+        }
+    }
+
+    fn abandon(&mut self) {
+        if let Some(patch) = self.prepared.take() {
+            self.loaded.maps.restore(self.loaded.idle(), &patch);
+        }
+    }
+
+    fn enlarge(&mut self, capacity: Capacity, patch: Patch) -> Result<(), DatapathError> {
+        self.settle()?;
+        let options = KernelOptions { capacity, ..self.options.clone() };
+        let predecessor =
+            Predecessor::of(self.loaded.program()?.try_clone_to_owned().map_err(no_descriptor)?)
+                .map_err(|error| DatapathError(format!("cannot look into the loaded program: {error}")))?;
+        let mut larger = Loaded::load(&options, Some(&predecessor))?;
+        larger.prepare(&patch)?;
+        let smaller = mem::replace(&mut self.loaded, larger);
+        self.flip(patch);
+        if let Err(refused) = self.attach() {
+            self.loaded = smaller;
+            self.flipped = None;
+            self.attach()?;
+            return Err(refused);
+        }
+        self.options = options;
+        // Only now has the last packet been counted there.
+        self.grace.wait();
+        self.loaded.counters.go_on(smaller.counters.so_far()?);
+        Ok(())
+    }
+
+    fn inherited(&self) -> Inheritance {
+        self.loaded.inherited()
+    }
+
+    fn tick(&mut self) {
+        if self.handing_back.is_some_and(|since| since.elapsed() >= HANDING_BACK) {
+            self.loaded.forget_predecessor();
+            self.handing_back = None;
+        }
+    }
+
+    fn stay(&mut self) {
+        self.places.iter_mut().for_each(Place::stay);
+        self.pins.stay();
+    }
+
     fn set_next_hop(&mut self, index: u32, hop: &NextHop) -> Result<(), DatapathError> {
-        self.maps.set_next_hop(index, hop)
+        self.loaded.maps.set_next_hop(index, hop)
     }
 
     fn set_live(&mut self, backend: u16, live: BackendLive) -> Result<(), DatapathError> {
-        self.maps.set_live(backend, live)
+        self.loaded.maps.set_live(backend, live)
     }
 
     fn egress(&self) -> Result<(), String> {
-        self.egress.clone()
+        self.loaded.egress.clone()
     }
 
-    fn explain(&self, frame: &[u8], generation: u64) -> Result<Explain, DatapathError> {
-        let question = Explain::question(self.settings.explain_key, generation);
-        ask::explain(load::program(&self.ebpf)?, question, frame)
+    fn explain(&self, frame: &[u8], number: u64) -> Result<Explain, DatapathError> {
+        self.loaded.explain(frame, number)
     }
 
     fn counters(&self) -> Result<Counters, DatapathError> {
-        self.counters.read()
+        self.loaded.counters.read()
     }
 
     fn clear(&mut self, counter: CounterId) -> Result<(), DatapathError> {
-        self.counters.clear(counter)
+        self.loaded.counters.clear(counter)
     }
 
     fn attach(&mut self) -> Result<(), DatapathError> {
-        let program = load::program(&self.ebpf)?;
-        let program = program.fd().map_err(|_| incomplete())?.as_fd();
-        let egress = match self.egress {
-            Ok(()) => Some(egress::program(&self.ebpf)?.fd().map_err(|_| incomplete())?.as_fd()),
-            Err(_) => None,
-        };
-        attach::attach(&mut self.places, program, egress, self.mode, &self.pins)
+        let (program, egress) = (self.loaded.program()?, self.loaded.egress_program()?);
+        attach::attach(&mut self.places, program, egress, self.options.mode, &self.pins)
     }
 
     fn attachments(&self) -> Vec<Attachment> {
@@ -229,27 +302,6 @@ impl Datapath for Kernel {
     }
 }
 
-/// A map of the object.
-pub(super) fn map<'a>(ebpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>, DatapathError> {
-    match ebpf.map(name) {
-        Some(Map::Array(map) | Map::PerCpuArray(map)) => Ok(map.fd().as_fd()),
-        _ => Err(incomplete()),
-    }
-}
-
-fn own(fd: BorrowedFd<'_>) -> Result<OwnedFd, DatapathError> {
-    fd.try_clone_to_owned()
-        .map_err(|error| DatapathError(format!("cannot duplicate a file descriptor: {error}")))
-}
-
-/// Gives every processor's generator a state of its own, which must not be 0.
-fn seed_cursors(ebpf: &Ebpf, processors: usize) -> Result<(), DatapathError> {
-    let mut cursors = Vec::with_capacity(processors);
-    for _ in 0..processors {
-        let [random] = load::random()?;
-        cursors.push(Cursor { random: random | 1, next: 0 });
-    }
-    // SAFETY: an element is a `Cursor` for each processor.
-    unsafe { bpf::update(map(ebpf, "CURSORS")?, 0, &cursors) }
-        .map_err(|error| DatapathError(format!("cannot seed the random numbers: {error}")))
+fn no_descriptor(error: std::io::Error) -> DatapathError {
+    DatapathError(format!("cannot duplicate a file descriptor: {error}"))
 }

@@ -9,9 +9,13 @@ use aya::{
     programs::{ProgramError, Xdp},
     util::KernelVersion,
 };
-use dproxy_common::abi::{ABI_VERSION, NatSettings, Settings, TokenKeys};
+use dproxy_common::abi::{ABI_VERSION, MAGIC, NatSettings, Settings, TokenKeys};
 
-use super::{DatapathError, KernelOptions, LoadError, NEEDS_ROOT, PROGRAM, maps};
+use super::{
+    DatapathError, KernelOptions, LoadError, NEEDS_ROOT, PROGRAM,
+    flights::{self, Lent, Predecessor},
+    maps,
+};
 
 /// The compiled program, as the build script leaves it.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dproxy"));
@@ -27,8 +31,11 @@ struct Global(Settings);
 // SAFETY: `Settings` is an `Entry`: integers, without padding.
 unsafe impl Pod for Global {}
 
-/// Creates the maps and loads the program.
-pub(super) fn load(options: &KernelOptions) -> Result<(Ebpf, Settings), LoadError> {
+/// Creates the maps, but for those of its predecessor's flights, if it takes these over, and loads the program.
+pub(super) fn load(
+    options: &KernelOptions,
+    predecessor: Option<&Predecessor>,
+) -> Result<(Ebpf, Settings), LoadError> {
     if let Ok(running) = KernelVersion::current()
         && running < OLDEST
     {
@@ -36,7 +43,8 @@ pub(super) fn load(options: &KernelOptions) -> Result<(Ebpf, Settings), LoadErro
             "this is Linux {running}; the fast path needs {OLDEST} or newer"
         )));
     }
-    let settings = settings(options)?;
+    let settings = settings(options, predecessor.and_then(|predecessor| predecessor.nat))?;
+    let lent = predecessor.map(|predecessor| Lent::new(predecessor, &options.bpffs)).transpose()?;
     let global = Global(settings);
     let mut loader = EbpfLoader::new();
     loader.override_global("SETTINGS", &global, true);
@@ -46,29 +54,36 @@ pub(super) fn load(options: &KernelOptions) -> Result<(Ebpf, Settings), LoadErro
     for (map, entries) in maps::sizes(&options.capacity) {
         loader.map_max_entries(map, entries);
     }
+    if let Some(lent) = &lent {
+        for map in flights::MAPS {
+            loader.map_pin_path(map, lent.path(map));
+        }
+    }
     let mut ebpf = loader.load(OBJECT).map_err(|error| explain_object(&error))?;
     program_mut(&mut ebpf)?.load().map_err(|error| explain_program(&error))?;
     Ok((ebpf, settings))
 }
 
-fn settings(options: &KernelOptions) -> Result<Settings, DatapathError> {
+fn settings(options: &KernelOptions, nat: Option<NatSettings>) -> Result<Settings, DatapathError> {
     let [explain_key, first, second] = random()?;
     let token_keys = TokenKeys::from_random([first as u32, (first >> 32) as u32, second as u32]);
     let KernelOptions { capacity, nat_ports, .. } = options;
+    let ours = NatSettings {
+        token_keys,
+        slot_bits: capacity.slot_bits,
+        port_first: u32::from(nat_ports.first()),
+        port_bits: u32::from(nat_ports.bits()),
+    };
     Ok(Settings {
+        magic: MAGIC,
+        abi_version: ABI_VERSION,
         explain_key,
-        nat: NatSettings {
-            token_keys,
-            slot_bits: capacity.slot_bits,
-            port_first: u32::from(nat_ports.first()),
-            port_bits: u32::from(nat_ports.bits()),
-        },
+        nat: nat.unwrap_or(ours),
         route_buckets: capacity.route_buckets,
         routes: capacity.routes,
         long_names: capacity.long_names,
-        pools: capacity.pools,
+        pools: capacity.pool_ids(),
         candidate_lines: capacity.candidate_lines,
-        abi_version: ABI_VERSION,
     })
 }
 

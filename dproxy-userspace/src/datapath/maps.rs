@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem::offset_of;
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::slice;
 use std::sync::atomic::Ordering;
@@ -9,9 +10,9 @@ use std::sync::atomic::Ordering;
 use dproxy_common::{
     abi::{
         Backend, BackendLive, CandidateLine, DESTINATION_SLOTS, Destination, Generation, Listener, LongName,
-        NextHop, Pool, Route, RouteBucket,
+        NatSettings, NextHop, Pool, Route, RouteBucket,
     },
-    tables::Half,
+    tables::{Half, Tables},
     wire::{Address, Be16},
 };
 
@@ -19,7 +20,7 @@ use super::{
     DatapathError,
     table::{Halved, Table},
 };
-use crate::control::{Capacity, Snapshot, SnapshotNames};
+use crate::control::{Capacity, Patch, Rows, SnapshotNames};
 
 /// How many entries the maps have whose size userspace decides: name and number.
 pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 13] {
@@ -27,7 +28,7 @@ pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 13] {
         ("ROUTE_BUCKETS", 2 * capacity.route_buckets),
         ("ROUTES", 2 * capacity.routes),
         ("LONG_NAMES", 2 * capacity.long_names),
-        ("POOLS", 2 * capacity.pools),
+        ("POOLS", 2 * capacity.pool_ids()),
         ("CANDIDATES", 2 * capacity.candidate_lines),
         ("BACKENDS", capacity.backend_ids),
         ("NEXT_HOPS", capacity.next_hops),
@@ -70,7 +71,7 @@ impl Maps {
             buckets: Halved::map(map("ROUTE_BUCKETS")?, capacity.route_buckets).map_err(failed)?,
             routes: Halved::map(map("ROUTES")?, capacity.routes).map_err(failed)?,
             long_names: Halved::map(map("LONG_NAMES")?, capacity.long_names).map_err(failed)?,
-            pools: Halved::map(map("POOLS")?, capacity.pools).map_err(failed)?,
+            pools: Halved::map(map("POOLS")?, capacity.pool_ids()).map_err(failed)?,
             candidates: Halved::map(map("CANDIDATES")?, capacity.candidate_lines).map_err(failed)?,
             backends: Table::map(map("BACKENDS")?, capacity.backend_ids).map_err(failed)?,
             next_hops: Table::map(map("NEXT_HOPS")?, capacity.next_hops).map_err(failed)?,
@@ -78,26 +79,25 @@ impl Maps {
         })
     }
 
-    /// The number of the generation in force; 0 before the first.
+    /// The generation in force, as [`Generation::number`] has it; 0 before the first.
     pub(super) fn active(&self) -> u64 {
         self.active.word(0, 0).map_or(0, |word| word.load(Ordering::Acquire))
     }
 
-    /// Puts the generation of this number in force. What has been written before is seen by whoever sees
-    /// the number.
-    pub(super) fn activate(&mut self, number: u64) {
+    /// Puts a generation in force. What has been written before is seen by whoever sees the number.
+    pub(super) fn activate(&self, number: u64) {
         if let Some(word) = self.active.word(0, 0) {
             word.store(number, Ordering::Release);
         }
     }
 
-    /// Writes a generation into the half that its number stands for.
-    pub(super) fn fill(&mut self, snapshot: &Snapshot) -> Result<(), DatapathError> {
-        let Snapshot { generation, destinations, buckets, routes, long_names, pools, candidates, names: _ } =
-            snapshot;
-        let half = Half::of_generation(generation.number);
-        self.generations.fill(half, slice::from_ref(generation), "generations")?;
-        self.destinations.fill(half, destinations, "destinations")?;
+    /// Writes a patch into a half that nobody reads.
+    pub(super) fn fill(&self, half: Half, patch: &Patch) -> Result<(), DatapathError> {
+        let Patch { generation, destinations, buckets, routes, long_names, pools, candidates, .. } = patch;
+        self.generations.fill(half, &Rows::All(vec![*generation]), "generations")?;
+        if let Some(destinations) = destinations {
+            self.destinations.fill(half, &Rows::All(destinations.clone()), "destinations")?;
+        }
         self.buckets.fill(half, buckets, "route buckets")?;
         self.routes.fill(half, routes, "routes")?;
         self.long_names.fill(half, long_names, "names of more than 40 octets")?;
@@ -105,9 +105,44 @@ impl Maps {
         self.candidates.fill(half, candidates, "lines of candidates")
     }
 
+    /// Makes what a patch has overwritten in a half what it is in the other one.
+    pub(super) fn restore(&self, half: Half, patch: &Patch) {
+        let Patch { destinations, buckets, routes, long_names, pools, candidates, .. } = patch;
+        if let Some(destinations) = destinations {
+            self.destinations.restore(half, &Rows::All(destinations.clone()));
+        }
+        self.buckets.restore(half, buckets);
+        self.routes.restore(half, routes);
+        self.long_names.restore(half, long_names);
+        self.pools.restore(half, pools);
+        self.candidates.restore(half, candidates);
+    }
+
+    /// The backends that a program before this one has used: by id, where each listens, and its live word.
+    pub(super) fn known_backends(&self) -> impl Iterator<Item = (u16, SocketAddr, BackendLive)> + '_ {
+        (0..=u16::MAX).map_while(|id| Some((id, self.backends.read(u32::from(id))?))).filter_map(
+            |(id, backend)| {
+                let address = socket(backend.address, backend.port)?;
+                Some((id, address, backend.live))
+            },
+        )
+    }
+
+    /// The listeners that it has used.
+    pub(super) fn known_listeners(&self) -> impl Iterator<Item = (u16, SocketAddr)> + '_ {
+        (0..=u16::MAX)
+            .map_while(|id| Some((id, self.listeners.read(u32::from(id))?)))
+            .filter_map(|(id, listener)| Some((id, socket(listener.address, listener.port)?)))
+    }
+
+    /// A next hop.
+    pub(super) fn known_next_hop(&self, index: u32) -> Option<NextHop> {
+        self.next_hops.read(index)
+    }
+
     /// Writes the backends and listeners that are not there yet under their ids. The live word of those
     /// that are stays as it is; others begin unresolved.
-    pub(super) fn introduce(&mut self, names: &SnapshotNames) -> Result<(), DatapathError> {
+    pub(super) fn introduce(&self, names: &SnapshotNames) -> Result<(), DatapathError> {
         for (&id, address) in &names.backends {
             let (address, port) = (Address::from(address.ip()), Be16::new(address.port()));
             let known = self.backends.read(u32::from(id)).ok_or_else(|| no_such("backend", id))?;
@@ -138,11 +173,67 @@ impl Maps {
     }
 
     /// Writes a next hop.
-    pub(super) fn set_next_hop(&mut self, index: u32, hop: &NextHop) -> Result<(), DatapathError> {
+    pub(super) fn set_next_hop(&self, index: u32, hop: &NextHop) -> Result<(), DatapathError> {
         self.next_hops.write(index, slice::from_ref(hop)).ok_or_else(|| no_such("next hop", index))
     }
 }
 
+/// Where somebody listens; nobody listens at port 0.
+fn socket(address: Address, port: Be16) -> Option<SocketAddr> {
+    (port.get() != 0).then(|| SocketAddr::new(address.into(), port.get()))
+}
+
 fn no_such(what: &str, id: impl std::fmt::Display) -> DatapathError {
     DatapathError(format!("the tables have no {what} {id}; restart dproxy to make room"))
+}
+
+/// For whoever decides as the packet path does. How a backend is reached, and the slots, are the kernel's business.
+impl Tables for Maps {
+    fn nat(&self) -> NatSettings {
+        NatSettings::default()
+    }
+
+    fn active(&self) -> u64 {
+        self.active()
+    }
+
+    fn generation(&self, half: Half) -> Option<&Generation> {
+        self.generations.get(half, 0)
+    }
+
+    fn destination(&self, half: Half, index: u32) -> Option<&Destination> {
+        self.destinations.get(half, index)
+    }
+
+    fn route_bucket(&self, half: Half, index: u32) -> Option<&RouteBucket> {
+        self.buckets.get(half, index)
+    }
+
+    fn route(&self, half: Half, index: u32) -> Option<&Route> {
+        self.routes.get(half, index)
+    }
+
+    fn long_name(&self, half: Half, index: u32) -> Option<&LongName> {
+        self.long_names.get(half, index)
+    }
+
+    fn pool(&self, half: Half, id: u32) -> Option<&Pool> {
+        self.pools.get(half, id)
+    }
+
+    fn candidate_line(&self, half: Half, index: u32) -> Option<&CandidateLine> {
+        self.candidates.get(half, index)
+    }
+
+    fn backend(&self, _id: u16) -> Option<&Backend> {
+        None
+    }
+
+    fn next_hop(&self, _index: u32) -> Option<&NextHop> {
+        None
+    }
+
+    fn listener(&self, _id: u16) -> Option<&Listener> {
+        None
+    }
 }

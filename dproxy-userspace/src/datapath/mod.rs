@@ -8,10 +8,12 @@ mod attach;
 mod bpf;
 mod counters;
 mod egress;
+mod flights;
 mod grace;
 mod interface;
 mod kernel;
 mod load;
+mod loaded;
 mod lock;
 mod maps;
 mod packet_log;
@@ -21,18 +23,25 @@ mod table;
 mod verify;
 
 pub use absent::Absent;
+use pins::Pins;
+
 pub use ask::Run;
 pub use kernel::{Kernel, KernelOptions, LoadError};
 pub use question::{dns_message, query_frame};
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
 use dproxy_common::{
     abi::{BackendCounters, BackendLive, ListenerCounters, NextHop},
     explain::Explain,
+    tables::Half,
 };
 
 use crate::{
     config::XdpMode,
-    control::{Capacity, Snapshot, SnapshotNames},
+    control::{Capacity, Held, Patch, SnapshotNames},
 };
 
 /// The XDP program's name.
@@ -40,6 +49,15 @@ const PROGRAM: &str = "dproxy";
 
 const NEEDS_ROOT: &str = "dproxy may not load programs into the kernel; run it as root, or give it the \
                           capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
+
+/// Removes what a dproxy that has ended left in this network namespace, with its pins in `bpffs`; says from which
+/// interfaces. If a dproxy serves one of them, nothing is done.
+pub fn detach(bpffs: &Path) -> Result<Vec<String>, DatapathError> {
+    match Pins::existing(bpffs)? {
+        Some(pins) => attach::remove_all(&pins.removed_at_end()),
+        None => Ok(Vec::new()),
+    }
+}
 
 /// The fast path.
 pub trait Datapath: Send {
@@ -62,10 +80,46 @@ pub trait Datapath: Send {
     /// included; a new backend begins unresolved.
     fn introduce(&mut self, names: &SnapshotNames) -> Result<(), DatapathError>;
 
-    /// Puts a generation in force: introduces whom it names, fills the idle half, checks it, flips, and
-    /// waits until no packet can see the generation before. On an error, that one stays in force. The
-    /// first generation has number 1, each further one that of its predecessor plus one.
-    fn publish(&mut self, snapshot: &Snapshot) -> Result<(), DatapathError>;
+    /// The half of the tables that a generation to come has to name in its number.
+    fn idle(&self) -> Half;
+
+    /// The generation in force, for as long as somebody wants to read it; `None` before the first.
+    fn held(&self) -> Option<Held>;
+
+    /// Waits until no packet can see the generation before the one in force, and makes both halves of the tables
+    /// equal.
+    fn settle(&mut self) -> Result<(), DatapathError>;
+
+    /// Makes all ready for a generation: [settles](Self::settle), introduces whom it names, writes it into the idle
+    /// half and checks it. Nobody sees it before [`Datapath::activate`]. On an error, nothing has changed.
+    fn prepare(&mut self, patch: Patch) -> Result<(), DatapathError>;
+
+    /// Puts the generation in force that was prepared. This cannot fail; without one, nothing happens.
+    fn activate(&mut self);
+
+    /// Drops the generation that was prepared.
+    fn abandon(&mut self);
+
+    /// Prepares a generation and puts it in force.
+    fn publish(&mut self, patch: Patch) -> Result<(), DatapathError> {
+        self.prepare(patch)?;
+        self.activate();
+        Ok(())
+    }
+
+    /// Takes larger tables into use, with a whole generation in them that decides as the one in force does.
+    fn enlarge(&mut self, capacity: Capacity, patch: Patch) -> Result<(), DatapathError>;
+
+    /// Whom the queries under way concern that a program before this one has forwarded, and by which next hops.
+    fn inherited(&self) -> Inheritance {
+        Inheritance::default()
+    }
+
+    /// Lets go of what is needed for a while only; to be called every few seconds.
+    fn tick(&mut self) {}
+
+    /// From now on, the end of the process leaves the fast path as it is.
+    fn stay(&mut self) {}
 
     /// Writes a next hop to which no live word refers.
     fn set_next_hop(&mut self, index: u32, hop: &NextHop) -> Result<(), DatapathError>;
@@ -93,6 +147,19 @@ pub trait Datapath: Send {
 
     /// Where it is, or is to be, attached.
     fn attachments(&self) -> Vec<Attachment>;
+}
+
+/// What a program has taken over from the one before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inheritance {
+    /// Backends by id.
+    pub backends: BTreeMap<u16, SocketAddr>,
+    /// Listeners by id.
+    pub listeners: BTreeMap<u16, SocketAddr>,
+    /// Live words of backends, by id, as far as they lead somewhere.
+    pub live: BTreeMap<u16, BackendLive>,
+    /// The next hops that they refer to, by index.
+    pub next_hops: BTreeMap<u32, NextHop>,
 }
 
 /// An interface of the fast path.
@@ -144,12 +211,6 @@ pub struct Counters {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct DatapathError(pub String);
-
-/// Detaches what is pinned in `bpffs` and removes the pins, whoever left them; tells what was done.
-pub fn detach(bpffs: &std::path::Path) -> Result<Vec<String>, DatapathError> {
-    // LEAD
-    Err(DatapathError(format!("cannot detach what is pinned in {}: not built yet", bpffs.display())))
-}
 
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,12 @@
 //!
 //! The program writes numbers, in the order of [`Line::parse`]; here they get their names.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, PipeReader, PipeWriter};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use aya::Ebpf;
@@ -23,19 +24,23 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{dispatcher, field, trace, warn};
 
 use super::DatapathError;
-use crate::control::SnapshotNames;
+use crate::config::Pattern;
+use crate::control::{Patch, SnapshotNames};
 
-/// What ids mean now. Whoever changes that does not wait for whoever writes lines.
+/// What ids mean now.
 #[derive(Debug, Default)]
-struct Names(Mutex<Arc<SnapshotNames>>);
+struct Names(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    names: Arc<SnapshotNames>,
+    /// Those of removed routes linger until somebody else gets their ids.
+    routes: BTreeMap<u32, Pattern>,
+}
 
 impl Names {
-    fn get(&self) -> Arc<SnapshotNames> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn set(&self, names: SnapshotNames) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(names);
+    fn get(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -64,8 +69,10 @@ impl PacketLog {
     }
 
     /// From now on, ids mean these.
-    pub(super) fn rename(&self, names: &SnapshotNames) {
-        self.names.set(names.clone());
+    pub(super) fn rename(&self, patch: &Patch) {
+        let mut known = self.names.get();
+        known.names = Arc::clone(&patch.names);
+        known.routes.extend(patch.route_names());
     }
 }
 
@@ -130,14 +137,14 @@ impl Line {
         numbers.next().is_none().then_some(line)
     }
 
-    fn log(&self, names: &SnapshotNames) {
+    fn log(&self, Known { names, routes }: &Known) {
         let Self { reason, length, listener, route, pool, backend, source_port, suppressed, .. } = *self;
         let interface = if_indextoname(self.interface).ok().and_then(|name| name.into_string().ok());
         let interface = interface.unwrap_or_else(|| self.interface.to_string());
         let source =
             (self.source != Address::default()).then(|| SocketAddr::new(self.source.into(), source_port));
         let listener = name(names.listeners.get(&listener), listener, listener == NO_ID);
-        let route = name(names.routes.get(&route), route, route == NO_ROUTE);
+        let route = name(routes.get(&route), route, route == NO_ROUTE);
         let pool = name(names.pools.get(&pool), pool, pool == NO_ID);
         let backend = name(names.backends.get(&backend), backend, backend == NO_ID);
         trace!(

@@ -71,6 +71,17 @@ impl Pins {
         }
     }
 
+    /// The same, whose folders are removed at the end, if they are empty, whoever made them.
+    pub(super) fn removed_at_end(mut self) -> Self {
+        self.made_all = true;
+        self
+    }
+
+    /// From now on, the folder stays.
+    pub(super) fn stay(&mut self) {
+        self.made_all = false;
+    }
+
     /// The folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder

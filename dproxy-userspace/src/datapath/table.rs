@@ -11,11 +11,12 @@ use std::sync::atomic::AtomicU64;
 use dproxy_common::{abi::Entry, tables::Half};
 
 use super::DatapathError;
+use crate::control::Rows;
 
 /// An array map, shared with the kernel.
 ///
 /// What packets may be reading is changed through [`Table::word`] alone; the rest is written only while
-/// no packet can come by it.
+/// no packet, and nobody in this process, can come by it.
 #[derive(Debug)]
 pub(super) struct Table<T> {
     start: NonNull<T>,
@@ -25,6 +26,8 @@ pub(super) struct Table<T> {
 
 // SAFETY: the mapping belongs to the process, not to a thread.
 unsafe impl<T: Send> Send for Table<T> {}
+// SAFETY: whoever writes makes sure that nobody reads, see above.
+unsafe impl<T: Sync> Sync for Table<T> {}
 
 impl<T: Entry> Table<T> {
     /// Maps a map of so many entries.
@@ -60,9 +63,15 @@ impl<T: Entry> Table<T> {
         self.at(index, 1).map(|entry| unsafe { entry.read_volatile() })
     }
 
+    /// An entry that nobody writes as long as it is referred to.
+    pub(super) fn get(&self, index: u32) -> Option<&T> {
+        // SAFETY: `at` has checked the bounds, and any octets are an `Entry`.
+        self.at(index, 1).map(|entry| unsafe { entry.as_ref() })
+    }
+
     /// Writes entries from `first` on; `None` if there are not as many.
     #[must_use]
-    pub(super) fn write(&mut self, first: u32, values: &[T]) -> Option<()> {
+    pub(super) fn write(&self, first: u32, values: &[T]) -> Option<()> {
         let place = self.at(first, values.len())?;
         // SAFETY: `at` has checked the bounds, and `values` is not in the mapping, which is all ours.
         unsafe { ptr::copy_nonoverlapping(values.as_ptr(), place.as_ptr(), values.len()) };
@@ -112,17 +121,39 @@ impl<T: Entry> Halved<T> {
         Ok(Self { table: Table::map(map, 2 * capacity)?, capacity })
     }
 
-    /// Fills a half from its beginning, and makes sure that it has been filled. `what` is for messages.
-    pub(super) fn fill(&mut self, half: Half, values: &[T], what: &str) -> Result<(), DatapathError> {
-        let (has, limit) = (values.len(), self.capacity);
-        if has > limit as usize {
-            return Err(DatapathError(format!(
-                "{has} {what} do not fit into a table for {limit}; raise fast_path.routes and restart dproxy"
-            )));
+    /// An entry of a half.
+    pub(super) fn get(&self, half: Half, index: u32) -> Option<&T> {
+        self.table.get(half.entry(index, self.capacity))
+    }
+
+    /// Writes rows into a half, and makes sure that they are there. `what` is for messages.
+    pub(super) fn fill(&self, half: Half, rows: &Rows<T>, what: &str) -> Result<(), DatapathError> {
+        match rows {
+            Rows::All(entries) => self.write(half, 0, entries, what),
+            Rows::Some(entries) => entries
+                .iter()
+                .try_for_each(|(index, entry)| self.write(half, *index, slice::from_ref(entry), what)),
         }
-        let first = half.entry(0, limit);
-        let written = self.table.write(first, values);
-        if written.is_none() || !self.table.holds(first, values) {
+    }
+
+    /// Makes what rows have overwritten in a half what it is in the other one.
+    pub(super) fn restore(&self, half: Half, rows: &Rows<T>) {
+        for (index, _) in rows.iter() {
+            if let Some(entry) = self.get(half.other(), index) {
+                // It fitted before.
+                let _ = self.table.write(half.entry(index, self.capacity), slice::from_ref(entry));
+            }
+        }
+    }
+
+    fn write(&self, half: Half, first: u32, entries: &[T], what: &str) -> Result<(), DatapathError> {
+        let (end, limit) = (first as usize + entries.len(), self.capacity);
+        if end > limit as usize {
+            return Err(DatapathError(format!("{end} {what} do not fit into a table for {limit}")));
+        }
+        let first = if entries.is_empty() { 0 } else { half.entry(first, limit) };
+        let written = self.table.write(first, entries);
+        if written.is_none() || !self.table.holds(first, entries) {
             return Err(DatapathError(format!(
                 "the table of {what} does not hold what was written; restart dproxy"
             )));

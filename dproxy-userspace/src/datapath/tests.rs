@@ -3,6 +3,7 @@
 mod attach;
 mod counters;
 mod explain;
+mod flights;
 mod packet_log;
 mod publish;
 mod stream;
@@ -15,7 +16,7 @@ use std::net::SocketAddr;
 use dproxy_common::{abi::NextHop, wire::Mac};
 
 use super::*;
-use crate::control::{Host, Ids, compile};
+use crate::control::{Host, Ids, Layout, Plan, Snapshot};
 use world::World;
 
 /// Where [`control`] thinks it sends from.
@@ -35,7 +36,7 @@ fn options(interfaces: &[&str], mode: XdpMode) -> KernelOptions {
 
 /// Makes generations of configurations, one after the other.
 struct Compiler {
-    ids: Ids,
+    layout: Layout,
     capacity: Capacity,
     number: u64,
     /// Backends on this host, and the listener that each stands for.
@@ -44,7 +45,7 @@ struct Compiler {
 
 impl Compiler {
     fn new(capacity: Capacity) -> Self {
-        Self { ids: Ids::new(&capacity), capacity, number: 0, locals: BTreeMap::new() }
+        Self { layout: Layout::new(Ids::new(&capacity)), capacity, number: 0, locals: BTreeMap::new() }
     }
 
     /// The next generation, from what follows `[listen]`'s first lines.
@@ -55,7 +56,9 @@ impl Compiler {
         let sources = BTreeSet::from([SOURCE.parse().unwrap()]);
         let host = Host { sources, locals: self.locals.clone() };
         self.number += 1;
-        compile(&config, &host, &mut self.ids, self.number, &self.capacity).unwrap()
+        let plan = Plan { config: &config, host: &host, number: self.number, capacity: &self.capacity };
+        self.layout.settle();
+        Snapshot::of(&self.layout.build(&plan, None).unwrap(), &config)
     }
 }
 
@@ -91,7 +94,7 @@ fn simple_with(options: &KernelOptions) -> (Kernel, Compiler, Snapshot) {
     let mut kernel = Kernel::load(options).unwrap();
     let mut compiler = Compiler::new(kernel.capacity());
     let snapshot = compiler.compile(SIMPLE);
-    kernel.publish(&snapshot).unwrap();
+    kernel.publish(snapshot.patch()).unwrap();
     kernel.set_next_hop(0, &next_hop()).unwrap();
     for &id in snapshot.names.backends.keys() {
         kernel.set_live(id, BackendLive::reachable(0)).unwrap();

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dproxy_common::abi::{BackendCounters, ListenerCounters, NO_ID, NO_ROUTE, Subject};
 use dproxy_common::wire::rcode;
 
 use super::Reason;
-use crate::control::Capacity;
+use crate::control::{Capacity, MAX_ROUTE_IDS};
 use crate::datapath::CounterId;
 
 /// All counters, added up over the workers.
@@ -39,13 +39,42 @@ pub struct Counters {
 pub(super) struct WorkerCounters {
     reasons: [AtomicU64; Reason::COUNT],
     listeners: Box<[[AtomicU64; 2]]>,
-    routes: Box<[AtomicU64]>,
+    routes: ByRoute,
     pools: Box<[AtomicU64]>,
     /// In the order of the fields of [`BackendCounters`].
     backends: Box<[[AtomicU64; 7]]>,
     pub(super) tcp_connections: AtomicU64,
     pub(super) backend_connections: AtomicU64,
     pub(super) queries_in_flight: AtomicU64,
+}
+
+/// Counters of routes, of which there may be millions: made in pieces, when they are needed.
+#[derive(Debug)]
+struct ByRoute(Box<[OnceLock<Box<[AtomicU64]>>]>);
+
+impl ByRoute {
+    const PIECE: usize = 4096;
+    const PIECES: usize = (MAX_ROUTE_IDS as usize).div_ceil(Self::PIECE);
+
+    fn new() -> Self {
+        Self((0..Self::PIECES).map(|_| OnceLock::new()).collect())
+    }
+
+    fn get_or_make(&self, id: u32) -> Option<&AtomicU64> {
+        let piece = self.0.get(id as usize / Self::PIECE)?;
+        let make = || (0..Self::PIECE).map(|_| AtomicU64::new(0)).collect();
+        piece.get_or_init(make).get(id as usize % Self::PIECE)
+    }
+
+    fn get(&self, id: u32) -> Option<&AtomicU64> {
+        self.0.get(id as usize / Self::PIECE)?.get()?.get(id as usize % Self::PIECE)
+    }
+
+    /// The pieces that there are, and their first ids.
+    fn made(&self) -> impl Iterator<Item = (usize, &[AtomicU64])> {
+        let pieces = self.0.iter().enumerate();
+        pieces.filter_map(|(number, piece)| Some((number * Self::PIECE, &**piece.get()?)))
+    }
 }
 
 /// Adds to a counter that only this thread writes.
@@ -66,7 +95,7 @@ impl WorkerCounters {
         Self {
             reasons: std::array::from_fn(|_| AtomicU64::new(0)),
             listeners: zeros(capacity.listener_ids),
-            routes: zeros(capacity.route_ids),
+            routes: ByRoute::new(),
             pools: zeros(capacity.pool_ids()),
             backends: zeros(capacity.backend_ids),
             tcp_connections: AtomicU64::new(0),
@@ -89,7 +118,7 @@ impl WorkerCounters {
             add(queries, 1);
         }
         if subject.route != NO_ROUTE
-            && let Some(queries) = self.routes.get(subject.route as usize)
+            && let Some(queries) = self.routes.get_or_make(subject.route)
         {
             add(queries, 1);
         }
@@ -141,7 +170,7 @@ impl WorkerCounters {
     fn of(&self, id: CounterId) -> &[AtomicU64] {
         match id {
             CounterId::Listener(id) => self.listeners.get(usize::from(id)).map_or(&[], |all| all),
-            CounterId::Route(id) => self.routes.get(id as usize).map_or(&[], std::slice::from_ref),
+            CounterId::Route(id) => self.routes.get(id).map_or(&[], std::slice::from_ref),
             CounterId::Pool(id) => self.pools.get(usize::from(id)).map_or(&[], std::slice::from_ref),
             CounterId::Backend(id) => self.backends.get(usize::from(id)).map_or(&[], |all| all),
         }
@@ -157,14 +186,16 @@ impl WorkerCounters {
         let value = |counter: &AtomicU64| counter.load(Relaxed);
         grow(&mut sum.reasons, self.reasons.len());
         grow(&mut sum.listeners, self.listeners.len());
-        grow(&mut sum.routes, self.routes.len());
         grow(&mut sum.pools, self.pools.len());
         grow(&mut sum.backends, self.backends.len());
         let pairs = |sum: &mut [u64], counters: &[AtomicU64]| {
             sum.iter_mut().zip(counters).for_each(|(sum, counter)| *sum = sum.wrapping_add(value(counter)));
         };
         pairs(&mut sum.reasons, &self.reasons);
-        pairs(&mut sum.routes, &self.routes);
+        for (first, counters) in self.routes.made() {
+            grow(&mut sum.routes, first + counters.len());
+            pairs(&mut sum.routes[first..], counters);
+        }
         pairs(&mut sum.pools, &self.pools);
         for (sum, counters) in sum.listeners.iter_mut().zip(&self.listeners) {
             fields_of_listener(sum).into_iter().zip(counters).for_each(|(sum, counter)| {

@@ -11,7 +11,7 @@ use dproxy_common::{
     query,
     reason::Reason as FastReason,
     select,
-    tables::{Half, Tables},
+    tables::Tables,
     wire::{Be16, DnsHeader, Opt},
     work::Work,
 };
@@ -53,8 +53,6 @@ pub struct Forward {
     pub subject: Subject,
     /// Where that backend listens.
     pub address: SocketAddr,
-    /// The pool's index in the generation.
-    pub pool: u16,
     /// Octets of its first question, 0 if it has none.
     pub question_length: usize,
     /// Its OPT record, in case dproxy has to respond itself.
@@ -134,9 +132,9 @@ impl Decider {
             return Err(FastReason::BadSource);
         }
         let work = &mut *self.work;
-        work.half = Half::of_generation(view.generation());
+        work.half = view.half();
         work.frame.network.source = asked.client.ip().to_canonical().into();
-        let generation = view.tables().generation(work.half).ok_or(FastReason::Internal)?;
+        let generation = view.generation(work.half).ok_or(FastReason::Internal)?;
         let end = asked.message.len() as u32;
         let mut question_end = DNS_HEADER;
         if dns.questions == Be16::new(0) {
@@ -144,8 +142,7 @@ impl Decider {
             work.name = Name::EMPTY;
             work.name.route = generation.root_at;
         } else {
-            question_end +=
-                query::find_route::<ALL_HITS, _, _>(&packet, view.tables(), 0, end, generation, work)?;
+            question_end += query::find_route::<ALL_HITS, _, _>(&packet, view, 0, end, generation, work)?;
         }
         let opt =
             if dns.questions.get() <= 1 { find_opt(&packet, &dns, question_end, end) } else { Opt::NONE };
@@ -192,9 +189,9 @@ impl Decider {
         Decision::Answer(Response { reason, subject: self.work.subject, question_length, opt, made })
     }
 
-    fn forward(&mut self, view: &View, asked: &Asked<'_>, understood: &Understood, index: u16) -> Decision {
+    fn forward(&mut self, view: &View, asked: &Asked<'_>, understood: &Understood, id: u16) -> Decision {
         let unreachable = Reason::ServfailUnreachable;
-        let Some(pool) = view.pool_at(index) else {
+        let Some(pool) = select::pool(view, view.half(), id, self.work.frame.network.source) else {
             return Decision::Drop(Reason::Internal, self.work.subject);
         };
         self.work.subject.pool = pool.id;
@@ -205,7 +202,7 @@ impl Decider {
             Some(backend) => self.work.subject.backend = backend,
             None => {
                 let random = self.draw();
-                if select::select(view.tables(), pool, random, &mut self.work).is_err() {
+                if select::select(view, pool, random, &mut self.work).is_err() {
                     self.work.subject.backend = NO_ID;
                     return self.respond(understood, unreachable, Made::SERVFAIL);
                 }
@@ -220,7 +217,6 @@ impl Decider {
         Decision::Forward(Forward {
             subject,
             address,
-            pool: index,
             question_length,
             opt: understood.opt,
             proxy_protocol: settings.proxy_protocol,
@@ -236,11 +232,8 @@ impl Decider {
         if !forward.is_for_any {
             return None;
         }
-        let pool: &Pool = view.pool_at(forward.pool)?;
-        // The pool may be another one by now: the table is that of a later generation.
-        if pool.id != forward.subject.pool {
-            return None;
-        }
+        // It may have been removed meanwhile.
+        let pool: &Pool = view.pool_in_use(forward.subject.pool)?;
         let failed = forward.subject.backend;
         let usable = |id: &u16| *id != failed && view.is_reachable(*id);
         // Beginning with another member each time, so that not all of a dead backend's load falls on one.

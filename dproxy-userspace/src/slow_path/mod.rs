@@ -99,15 +99,21 @@ pub struct SlowPath {
     bells: Vec<Arc<Bell>>,
     counters: AllCounters,
     threads: Vec<JoinHandle<()>>,
+    listeners: Vec<SocketAddr>,
 }
 
 impl SlowPath {
     /// Opens all sockets and starts the workers. Nothing is answered before there is a view.
     pub fn start(options: &Options) -> Result<Self, SlowPathError> {
         sockets::probe(&options.listeners)?;
+        Self::start_workers(options)
+    }
+
+    fn start_workers(options: &Options) -> Result<Self, SlowPathError> {
         let (views, view) = watch::channel(None);
         let (bells, counters) = (Vec::new(), AllCounters::default());
-        let mut this = Self { views: Some(views), bells, counters, threads: Vec::new() };
+        let listeners = options.listeners.clone();
+        let mut this = Self { views: Some(views), bells, counters, threads: Vec::new(), listeners };
         let connections = Arc::new(Connections::new(&options.limits));
         for number in 0..options.limits.workers {
             let Sockets { udp, tcp } = Sockets::open(&options.listeners)?;
@@ -156,6 +162,13 @@ impl SlowPath {
     fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
         self.threads.push(thread::Builder::new().name(name).spawn(body)?);
         Ok(())
+    }
+
+    /// Another slow path beside this one. Addresses that both listen on are shared until this one ends.
+    pub fn renew(&self, options: &Options) -> Result<Self, SlowPathError> {
+        let new = options.listeners.iter().filter(|listener| !self.listeners.contains(listener)).copied();
+        sockets::probe(&new.collect::<Vec<_>>())?;
+        Self::start_workers(options)
     }
 
     /// Puts a generation in force. Queries under way go on.

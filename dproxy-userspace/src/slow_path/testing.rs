@@ -23,9 +23,9 @@ pub(super) fn config(listeners: &[SocketAddr], text: &str) -> Config {
 /// Its tables, as if every backend could be reached.
 pub(super) fn view(config: &Config) -> View {
     let capacity = capacity();
-    let mut ids = Ids::new(&capacity);
-    let snapshot = compile(config, &Host::default(), &mut ids, 1, &capacity).unwrap();
-    View::of(config, Arc::new(snapshot), |_| true)
+    let snapshot = compile(config, &Host::default(), &Ids::new(&capacity), 1, &capacity).unwrap();
+    let names = Arc::new(snapshot.names.clone());
+    View::of(config, snapshot.into(), names, |_| true)
 }
 
 fn capacity() -> Capacity {

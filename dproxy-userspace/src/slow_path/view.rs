@@ -5,19 +5,27 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use dproxy_common::{
-    abi::{self, Backend, BackendLive, NatSettings, NextHop},
+    abi::{
+        self, Backend, BackendLive, CandidateLine, Destination, Generation, Listener, LongName, NatSettings,
+        NextHop, Route, RouteBucket,
+    },
+    tables::{Half, Tables},
     wire::Be16,
 };
 
 use crate::config::{Config, Pool};
-use crate::control::{Memory, Snapshot};
+use crate::control::{Held, SnapshotNames};
 
 /// The tables of one generation, and which backends the kernel's own stack can reach.
 ///
-/// To the slow path a backend can be reached or not; the way there is the stack's business.
+/// The tables are those of the fast path. To the slow path a backend can be reached or not; the way there is the
+/// stack's business.
 #[derive(Clone, Debug)]
 pub struct View {
-    memory: Memory,
+    held: Held,
+    names: Arc<SnapshotNames>,
+    /// By id.
+    backends: Vec<Backend>,
     /// By id; a pool without an entry has the default.
     pools: BTreeMap<u16, PoolSettings>,
 }
@@ -33,8 +41,12 @@ pub struct PoolSettings {
 
 impl View {
     /// The generation that `config` was compiled to, and which backends' addresses can be reached.
-    pub fn of(config: &Config, snapshot: Arc<Snapshot>, is_reachable: impl Fn(IpAddr) -> bool) -> Self {
-        let names = &snapshot.names;
+    pub fn of(
+        config: &Config,
+        held: Held,
+        names: Arc<SnapshotNames>,
+        is_reachable: impl Fn(IpAddr) -> bool,
+    ) -> Self {
         let ids: BTreeMap<_, _> = names.backends.iter().map(|(id, address)| (*address, *id)).collect();
         let settings = |name: &String| {
             let Pool { primary, proxy_protocol, .. } = config.pools.get(name)?;
@@ -42,67 +54,41 @@ impl View {
             Some(PoolSettings { primary, proxy_protocol: *proxy_protocol })
         };
         let pools = names.pools.iter().filter_map(|(id, name)| Some((*id, settings(name)?))).collect();
-        Self::new(snapshot, pools, is_reachable)
-    }
-
-    /// A generation, the settings of its pools by id, and which backends' addresses can be reached.
-    pub fn new(
-        snapshot: Arc<Snapshot>,
-        pools: BTreeMap<u16, PoolSettings>,
-        is_reachable: impl Fn(IpAddr) -> bool,
-    ) -> Self {
-        let memory = Memory {
-            snapshot,
-            nat: NatSettings::default(),
-            backends: Vec::new(),
-            // What every backend that can be reached refers to.
-            next_hops: vec![NextHop::default()],
-            listeners: Vec::new(),
-        };
-        let mut view = Self { memory, pools };
+        let mut view = Self { held, names, backends: Vec::new(), pools };
         view.set_reachable(is_reachable);
         view
     }
 
     /// Sets anew which backends can be reached.
     pub fn set_reachable(&mut self, is_reachable: impl Fn(IpAddr) -> bool) {
-        let names = &self.memory.snapshot.names.backends;
+        let names = &self.names.backends;
         let length = names.keys().next_back().map_or(0, |last| usize::from(*last) + 1);
-        let mut backends = vec![Backend::default(); length];
+        self.backends = vec![Backend::default(); length];
         for (id, address) in names {
-            backends[usize::from(*id)] = Backend {
+            let is_reachable = is_reachable(address.ip());
+            self.backends[usize::from(*id)] = Backend {
                 address: address.ip().into(),
                 port: Be16::new(address.port()),
-                live: if is_reachable(address.ip()) {
-                    BackendLive::reachable(0)
-                } else {
-                    BackendLive::UNRESOLVED
-                },
+                live: if is_reachable { BackendLive::reachable(0) } else { BackendLive::UNRESOLVED },
                 ..Backend::default()
             };
         }
-        self.memory.backends = backends;
     }
 
-    /// Its tables.
-    pub(super) const fn tables(&self) -> &Memory {
-        &self.memory
-    }
-
-    /// The number of the generation.
-    pub fn generation(&self) -> u64 {
-        self.memory.snapshot.generation.number
+    /// The half of the tables that it is in.
+    pub(super) fn half(&self) -> Half {
+        self.held.half()
     }
 
     /// A listener's id.
     pub(super) fn listener_id(&self, listener: &SocketAddr) -> Option<u16> {
-        let mut ids = self.memory.snapshot.names.listeners.iter();
+        let mut ids = self.names.listeners.iter();
         ids.find(|(_, address)| *address == listener).map(|(id, _)| *id)
     }
 
-    /// A pool, by its index in the generation.
-    pub(super) fn pool_at(&self, index: u16) -> Option<&abi::Pool> {
-        self.memory.snapshot.pools.get(usize::from(index))
+    /// A pool, by its id, if there is one in this generation.
+    pub(super) fn pool_in_use(&self, id: u16) -> Option<&abi::Pool> {
+        self.pool(self.half(), u32::from(id)).filter(|_| self.names.pools.contains_key(&id))
     }
 
     /// A pool's settings, by its id.
@@ -112,22 +98,68 @@ impl View {
 
     /// Where a backend listens, by its id.
     pub(super) fn address(&self, backend: u16) -> Option<SocketAddr> {
-        let Backend { address, port, .. } = *self.memory.backends.get(usize::from(backend))?;
+        let Backend { address, port, .. } = *self.backends.get(usize::from(backend))?;
         Some(SocketAddr::new(address.into(), port.get()))
     }
 
     /// Can a backend be reached?
     pub(super) fn is_reachable(&self, backend: u16) -> bool {
-        self.memory
-            .backends
-            .get(usize::from(backend))
-            .is_some_and(|backend| backend.live.next_hop().is_some())
+        self.backends.get(usize::from(backend)).is_some_and(|backend| backend.live.next_hop().is_some())
     }
 
     /// Each backend of a pool that has weight.
     pub(super) fn members<'v>(&'v self, pool: &abi::Pool) -> impl Iterator<Item = u16> + 'v {
-        let first = pool.member_line() as usize;
-        let lines = self.memory.snapshot.candidates.get(first..).unwrap_or_default();
-        lines.iter().flat_map(|line| line.0).take(pool.members as usize)
+        let lines = (pool.member_line()..).map_while(|line| self.candidate_line(self.half(), line));
+        lines.flat_map(|line| line.0).take(pool.members as usize)
+    }
+}
+
+impl Tables for View {
+    fn nat(&self) -> NatSettings {
+        NatSettings::default()
+    }
+
+    fn active(&self) -> u64 {
+        self.generation(self.half()).map_or(0, |generation| generation.number)
+    }
+
+    fn generation(&self, half: Half) -> Option<&Generation> {
+        self.held.tables().generation(half)
+    }
+
+    fn destination(&self, half: Half, index: u32) -> Option<&Destination> {
+        self.held.tables().destination(half, index)
+    }
+
+    fn route_bucket(&self, half: Half, index: u32) -> Option<&RouteBucket> {
+        self.held.tables().route_bucket(half, index)
+    }
+
+    fn route(&self, half: Half, index: u32) -> Option<&Route> {
+        self.held.tables().route(half, index)
+    }
+
+    fn long_name(&self, half: Half, index: u32) -> Option<&LongName> {
+        self.held.tables().long_name(half, index)
+    }
+
+    fn pool(&self, half: Half, id: u32) -> Option<&abi::Pool> {
+        self.held.tables().pool(half, id)
+    }
+
+    fn candidate_line(&self, half: Half, index: u32) -> Option<&CandidateLine> {
+        self.held.tables().candidate_line(half, index)
+    }
+
+    fn backend(&self, id: u16) -> Option<&Backend> {
+        self.backends.get(usize::from(id))
+    }
+
+    fn next_hop(&self, _index: u32) -> Option<&NextHop> {
+        None
+    }
+
+    fn listener(&self, _id: u16) -> Option<&Listener> {
+        None
     }
 }

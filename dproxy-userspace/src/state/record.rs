@@ -38,6 +38,18 @@ pub enum Kind {
     Rollback,
 }
 
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::Edit => "edit",
+            Self::Apply => "apply",
+            Self::Switch => "switch",
+            Self::Rollback => "rollback",
+        })
+    }
+}
+
 /// A generation to be written down.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {

@@ -52,6 +52,11 @@ impl Store {
         Self::open_on(Arc::new(System), folder)
     }
 
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Why nothing can be written, if that was so when the folder was opened. It is tried again with each
     /// record.
     pub fn read_only(&self) -> Option<&StateError> {

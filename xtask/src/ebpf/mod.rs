@@ -17,11 +17,11 @@ use compiler::{Core, Way};
 pub const TARGET: &str =
     if cfg!(target_endian = "little") { "bpfel-unknown-none" } else { "bpfeb-unknown-none" };
 
-/// Compiles the kernel half of the workspace in folder `workspace`, and returns the object.
+/// Compiles the kernel half of the workspace in folder `workspace`, with these features, and returns the object.
 ///
 /// # Errors
 /// When there is no compiler or linker for BPF (the text says what to install), or when compiling fails.
-pub fn build(workspace: &Path) -> Result<PathBuf> {
+pub fn build(workspace: &Path, features: &[&str]) -> Result<PathBuf> {
     let way = compiler::choose(compiler::inventory())?;
     let linker = linker::find(workspace)?;
     eprintln!("compiling dproxy-ebpf with {way}");
@@ -32,7 +32,7 @@ pub fn build(workspace: &Path) -> Result<PathBuf> {
     let mut cargo = cargo(&way);
     cargo.current_dir(workspace).env("LD_LIBRARY_PATH", llvm).env(linker_variable(), linker);
     cargo.args(["build", "--package", "dproxy-ebpf", "--bins", "--release", "--target", TARGET]);
-    cargo.arg("--target-dir").arg(&target_dir);
+    cargo.arg("--target-dir").arg(&target_dir).args(["--features", &features.join(",")]);
     // What a build script prints to stdout is for the cargo that runs it.
     cargo.stdout(Stdio::null());
 

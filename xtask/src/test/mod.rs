@@ -32,7 +32,7 @@ impl Test {
         let with_kernel = !self.host_only && machine::is_root();
         setup::ensure(if with_kernel { Purpose::Test } else { Purpose::Build })?;
         let tiers = if with_kernel { tier::all()? } else { vec![tier::host()] };
-        compile(&tiers)?;
+        compile(&tiers, with_kernel)?;
         if with_kernel {
             machine::mount_bpffs()?;
         }
@@ -56,7 +56,10 @@ impl Test {
 }
 
 /// First of all, so that durations are those of tests, and a typo shows before a test has run.
-fn compile(tiers: &[Tier]) -> Result<()> {
+fn compile(tiers: &[Tier], with_kernel: bool) -> Result<()> {
+    if with_kernel {
+        build::successors()?;
+    }
     build::binaries(&[])?;
     tiers.iter().try_for_each(|tier| shell::run(shell::cargo(&["test", "--no-run"]).args(&tier.selection)))
 }

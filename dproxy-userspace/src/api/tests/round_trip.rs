@@ -164,12 +164,10 @@ async fn explain() {
 async fn stats() {
     with_daemon(async |daemon| {
         {
+            let cryo = daemon.datapath.route_id("cryo.network");
             let mut tables = daemon.datapath.tables();
-            let cryo = tables.published.as_ref().unwrap().names.routes.iter();
-            let cryo =
-                cryo.filter(|(_, pattern)| pattern.to_string() == "cryo.network").map(|(id, _)| *id).next();
             tables.counters.routes = vec![0; 16];
-            tables.counters.routes[cryo.unwrap() as usize] = 7;
+            tables.counters.routes[cryo as usize] = 7;
             tables.counters.reasons[0] = 7;
             tables.counters.received = 7;
         }

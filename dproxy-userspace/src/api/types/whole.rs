@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Route, Target};
+use crate::config::counted;
 
 /// `POST /v1/plan`: what an apply would change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +22,25 @@ pub struct Plan {
     pub names_with_other_verdict: usize,
     /// Those of the settings that take effect at the next start.
     pub restart_needed: Vec<String>,
+    /// Pools and routes of which live edits would be undone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undoes: Vec<String>,
 }
 
 impl Plan {
+    /// In a sentence: how much differs.
+    pub fn summary(&self) -> String {
+        if self.is_empty() {
+            return "nothing differs".to_owned();
+        }
+        let counts =
+            [(self.routes.count(), "route"), (self.pools.count(), "pool"), (self.settings.len(), "setting")];
+        let counts =
+            counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| counted(count, what));
+        let names = counted(self.names_with_other_verdict, "name");
+        format!("{} differ; {names} with another verdict", counts.collect::<Vec<_>>().join(", "))
+    }
+
     /// Does nothing differ?
     pub fn is_empty(&self) -> bool {
         let Self { routes, pools, settings, .. } = self;

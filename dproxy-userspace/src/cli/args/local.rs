@@ -24,6 +24,9 @@ pub(in crate::cli) struct Run {
     /// /var/lib/dproxy]
     #[arg(long, env = "DPROXY_STATE", hide_env = true, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Begin with the configuration file, whatever ran before
+    #[arg(long)]
+    pub(in crate::cli) from_file: bool,
 }
 
 impl Run {

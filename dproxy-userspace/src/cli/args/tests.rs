@@ -16,7 +16,6 @@ fn every_verb_is_understood() {
     for line in [
         "run",
         "run --config f.toml --log debug,dproxy_userspace=trace --socket /s",
-        "run --log info,packets=trace --log-format json",
         "run --state /var/lib/dproxy --log-format json",
         "detach",
         "detach --bpffs /sys/fs/bpf/dproxy",
@@ -31,6 +30,7 @@ fn every_verb_is_understood() {
         "history --json",
         "save",
         "save --config f.toml --stdout",
+        "run --log info,packets=trace --log-format json",
         "check --config f.toml",
         "import dproxy /srv/dproxy",
         "import dproxy . --interface eth0 --interface eth1 --listen 192.0.2.53 --output f.toml --force",

@@ -25,6 +25,9 @@ pub(in crate::cli) struct Apply {
     /// Take it back after this time, unless `dproxy confirm` comes before
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(in crate::cli) confirm: Option<Duration>,
+    /// Undo live edits that the configuration knows nothing of
+    #[arg(long)]
+    pub(in crate::cli) discard_edits: bool,
     #[command(flatten)]
     pub(in crate::cli) editing: Editing,
 }

@@ -9,12 +9,13 @@ use dproxy_common::explain::Explain;
 use dproxy_common::host::{HostPacket, HostState};
 use dproxy_common::pipeline::{self, Outcome};
 use dproxy_common::reason::Reason;
+use dproxy_common::tables::Half;
 use dproxy_common::wire::{Address, Be16};
 use dproxy_common::work::Work;
 
 use super::INTERFACE;
 use crate::config::{Config, XdpMode};
-use crate::control::{Capacity, Memory, Snapshot, SnapshotNames};
+use crate::control::{Capacity, Held, Memory, Patch, Snapshot, SnapshotNames};
 use crate::daemon::capacity;
 use crate::datapath::{Attachment, CounterId, Counters, Datapath, DatapathError};
 
@@ -25,6 +26,12 @@ pub(crate) struct FakeDatapath(Arc<Mutex<Tables>>);
 pub(crate) struct Tables {
     pub(crate) capacity: Capacity,
     pub(crate) published: Option<Snapshot>,
+    idle: Snapshot,
+    prepared: Option<Patch>,
+    behind: Option<Patch>,
+    /// How often a generation was put in force.
+    flips: u64,
+    pub(crate) enlarged: u64,
     pub(crate) backends: BTreeMap<u16, Backend>,
     pub(crate) next_hops: BTreeMap<u32, NextHop>,
     listeners: BTreeMap<u16, SocketAddr>,
@@ -42,6 +49,11 @@ impl FakeDatapath {
         Self(Arc::new(Mutex::new(Tables {
             capacity: capacity(config),
             published: None,
+            idle: Snapshot::empty(),
+            prepared: None,
+            behind: None,
+            flips: 0,
+            enlarged: 0,
             backends: BTreeMap::new(),
             next_hops: BTreeMap::new(),
             listeners: BTreeMap::new(),
@@ -57,9 +69,14 @@ impl FakeDatapath {
         self.0.lock().unwrap()
     }
 
-    /// Number of the generation in force.
+    /// How often a generation was put in force, be it because of the network.
     pub(crate) fn generation(&self) -> u64 {
-        self.tables().published.as_ref().map_or(0, |snapshot| snapshot.generation.number)
+        self.tables().flips
+    }
+
+    /// The id of a route.
+    pub(crate) fn route_id(&self, pattern: &str) -> u32 {
+        self.held().unwrap().route_id(&pattern.parse().unwrap()).unwrap()
     }
 }
 
@@ -138,13 +155,39 @@ impl Datapath for FakeDatapath {
         Ok(())
     }
 
-    fn publish(&mut self, snapshot: &Snapshot) -> Result<(), DatapathError> {
+    fn idle(&self) -> Half {
+        let number = self.tables().published.as_ref().map_or(0, |snapshot| snapshot.generation.number);
+        Half::of_generation(number).other()
+    }
+
+    fn held(&self) -> Option<Held> {
+        self.tables().published.clone().map(Held::from)
+    }
+
+    fn settle(&mut self) -> Result<(), DatapathError> {
+        let mut tables = self.tables();
+        if let Some(patch) = tables.behind.take() {
+            tables.idle.apply(&patch);
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, patch: Patch) -> Result<(), DatapathError> {
         if let Some(refusal) = self.tables().refusal.take() {
             return Err(DatapathError(refusal));
         }
-        assert_eq!(snapshot.generation.number, self.generation() + 1);
-        self.introduce(&snapshot.names)?;
+        assert_eq!(Half::of_generation(patch.generation.number), self.idle());
+        self.settle()?;
+        self.introduce(&patch.names)?;
+        self.tables().prepared = Some(patch);
+        Ok(())
+    }
+
+    fn activate(&mut self) {
         let mut tables = self.tables();
+        let Some(patch) = tables.prepared.take() else { return };
+        let mut snapshot = tables.idle.clone();
+        snapshot.apply(&patch);
         let known = |backend: &Backend| {
             let mut entries = snapshot.destinations.iter();
             entries.any(|entry| entry.kind == Destination::LOCAL_BACKEND && entry.address == backend.address)
@@ -152,8 +195,25 @@ impl Datapath for FakeDatapath {
         let in_use = snapshot.names.backends.keys().map(|id| &tables.backends[id]);
         let mut locals = in_use.filter(|backend| backend.live == BackendLive::LOCAL);
         assert!(locals.all(known), "replies under way to their listener would not be known");
-        tables.published = Some(snapshot.clone());
+        tables.idle = tables.published.replace(snapshot).unwrap_or_else(Snapshot::empty);
+        tables.behind = Some(patch);
+        tables.flips += 1;
         tables.first_ways = tables.ways();
+    }
+
+    fn abandon(&mut self) {
+        self.tables().prepared = None;
+    }
+
+    fn enlarge(&mut self, capacity: Capacity, patch: Patch) -> Result<(), DatapathError> {
+        let mut tables = self.tables();
+        tables.capacity = capacity;
+        tables.enlarged += 1;
+        let mut snapshot = Snapshot::empty();
+        snapshot.apply(&patch);
+        tables.idle = snapshot.clone();
+        tables.published = Some(snapshot);
+        tables.behind = None;
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! A slow path in memory.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::daemon::Proxy;
 use crate::datapath::CounterId;
-use crate::slow_path::{Counters, Reason, View};
+use crate::slow_path::{Counters, Options, Reason, SlowPathError, View};
 
 /// A slow path in memory. Clones are handles to one.
 #[derive(Clone)]
@@ -14,7 +15,11 @@ pub(crate) struct Seen {
     /// All that was published.
     pub(crate) views: Vec<View>,
     pub(crate) cleared: Vec<CounterId>,
+    /// The listeners of those that took its place.
+    pub(crate) renewed: Vec<Vec<SocketAddr>>,
     pub(crate) counters: Counters,
+    /// Where generations are kept.
+    pub(crate) state: tempfile::TempDir,
 }
 
 impl FakeSlowPath {
@@ -26,13 +31,24 @@ impl FakeSlowPath {
 impl Default for FakeSlowPath {
     fn default() -> Self {
         let counters = Counters { reasons: vec![0; Reason::COUNT], ..Counters::default() };
-        Self(Arc::new(Mutex::new(Seen { views: Vec::new(), cleared: Vec::new(), counters })))
+        Self(Arc::new(Mutex::new(Seen {
+            views: Vec::new(),
+            cleared: Vec::new(),
+            renewed: Vec::new(),
+            counters,
+            state: tempfile::tempdir().unwrap(),
+        })))
     }
 }
 
 impl Proxy for FakeSlowPath {
     fn publish(&self, view: View) {
         self.seen().views.push(view);
+    }
+
+    fn renew(&self, options: &Options) -> Result<Box<dyn Proxy>, SlowPathError> {
+        self.seen().renewed.push(options.listeners.clone());
+        Ok(Box::new(self.clone()))
     }
 
     fn counters(&self) -> Counters {

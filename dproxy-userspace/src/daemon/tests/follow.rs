@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use dproxy_common::abi::BackendLive;
 
-use crate::config::WeightedBackend;
-use crate::daemon::{Edit, Who, fake};
+use crate::config::{Change, WeightedBackend};
+use crate::daemon::{Edit, EditError, Engine, Entry, Who, fake};
 use crate::network::{Bypass, Resolution, Why};
+use crate::state::Kind;
 
 const CRYO: &str = "192.168.1.9:8053";
 
@@ -52,14 +53,20 @@ async fn a_backend_that_comes_to_this_host_is_known_before_it_is_served_there() 
     assert_eq!((datapath.generation(), datapath.tables().live(CRYO)), (4, BackendLive::LOCAL));
 }
 
+/// Adds a listener.
+async fn listen_more(engine: &mut Engine) -> Result<(), EditError> {
+    let mut config = fake::config();
+    config.listen.addresses.push("192.0.2.54:53".parse().unwrap());
+    let change = Change::between(&engine.config, &config);
+    engine.make(&change, &Entry::new(Who::Daemon, Kind::Apply, Vec::new())).await.map(drop)
+}
+
 #[tokio::test]
 async fn another_listener_takes_a_local_backend_to_the_slow_path() {
     let (mut engine, datapath, network) = fake::engine().await;
     network.set("192.168.1.9", fake::local("192.168.1.9"));
     engine.follow_network().await;
-    let mut config = fake::config();
-    config.listen.addresses.push("192.0.2.54:53".parse().unwrap());
-    engine.put_in_force(config).unwrap();
+    listen_more(&mut engine).await.unwrap();
     assert_eq!(datapath.tables().live(CRYO), BackendLive::SLOW);
     assert!(datapath.tables().locals().is_empty());
 }
@@ -69,10 +76,8 @@ async fn a_refused_generation_leaves_a_local_backend_where_it_was() {
     let (mut engine, datapath, network) = fake::engine().await;
     network.set("192.168.1.9", fake::local("192.168.1.9"));
     engine.follow_network().await;
-    let mut config = fake::config();
-    config.listen.addresses.push("192.0.2.54:53".parse().unwrap());
     datapath.tables().refusal = Some("not today".to_owned());
-    engine.put_in_force(config).unwrap_err();
+    listen_more(&mut engine).await.unwrap_err();
     engine.follow_network().await;
     assert_eq!(datapath.tables().live(CRYO), BackendLive::LOCAL);
     assert_eq!(datapath.tables().locals().len(), 1);
@@ -163,7 +168,7 @@ async fn but_not_for_one_that_does_not_answer() {
 #[tokio::test]
 async fn many_edits_at_once_are_all_made() {
     const EDITS: u64 = 100;
-    let (engine, datapath, _) = fake::engine().await;
+    let (engine, ..) = fake::engine().await;
     fake::beside(engine, async |handle| {
         let edits = (0..EDITS).map(|number| {
             let target = crate::config::Target::from_word("cryo");
@@ -173,10 +178,11 @@ async fn many_edits_at_once_are_all_made() {
         let edited = futures_util::future::join_all(edits).await;
         let generations: std::collections::BTreeSet<u64> =
             edited.into_iter().map(|edited| edited.unwrap().generation).collect();
-        assert_eq!(generations, (2..EDITS + 2).collect());
+        assert!(generations.len() < 10, "those that wait at the same time share one: {generations:?}");
+        let routes = handle.look(|engine| engine.routes()).await.unwrap().routes;
+        assert_eq!(routes.len() as u64, 6 + EDITS);
     })
     .await;
-    assert_eq!(datapath.tables().published.as_ref().unwrap().names.routes.len() as u64, 6 + EDITS);
 }
 
 #[tokio::test]

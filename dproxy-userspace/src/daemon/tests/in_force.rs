@@ -32,9 +32,7 @@ async fn an_edit_that_is_answered_is_in_the_datapath() {
     let made = engine.edit(&route("new.example", "dice")).await.unwrap();
     assert_eq!(made.edited, Edited { generation: 2, changed: true });
     assert_eq!(datapath.generation(), 2);
-    let tables = datapath.tables();
-    let names = &tables.published.as_ref().unwrap().names;
-    assert!(names.routes.values().any(|pattern| pattern.to_string() == "new.example"));
+    datapath.route_id("new.example");
 }
 
 #[tokio::test]
@@ -100,18 +98,17 @@ async fn what_the_datapath_refuses_changes_nothing() {
 #[tokio::test]
 async fn counters_begin_at_zero_when_their_id_means_somebody_new() {
     let (mut engine, datapath, _) = fake::engine().await;
+    datapath.tables().capacity.route_ids = 7;
     datapath.tables().cleared.clear();
     engine.edit(&route("new.example", "dice")).await.unwrap();
-    let [CounterId::Route(first)] = datapath.tables().cleared[..] else { panic!("one new route") };
-
-    datapath.tables().cleared.clear();
-    engine.edit(&Edit::RemoveRoute { pattern: "new.example".parse().unwrap() }).await.unwrap();
+    let first = datapath.route_id("new.example");
     engine.edit(&route("cryo.network", "dice")).await.unwrap();
-    assert_eq!(datapath.tables().cleared, [], "nobody new");
+    assert_eq!(datapath.tables().cleared, [], "nobody has had this id before");
 
+    engine.edit(&Edit::RemoveRoute { pattern: "new.example".parse().unwrap() }).await.unwrap();
     engine.edit(&route("newer.example", "dice")).await.unwrap();
-    let [CounterId::Route(second)] = datapath.tables().cleared[..] else { panic!("one new route") };
-    assert_ne!(first, second, "an id rests before it is given out again");
+    assert_eq!(datapath.route_id("newer.example"), first, "there is no other");
+    assert_eq!(datapath.tables().cleared, [CounterId::Route(first)]);
 }
 
 #[tokio::test]

@@ -115,5 +115,5 @@ fn settings_and_which_of_them_take_a_restart() {
             "slow_path.workers is 3 instead of unset",
         ]
     );
-    assert_eq!(plan.restart_needed, ["listen.interfaces", "slow_path.workers"]);
+    assert_eq!(plan.restart_needed, ["listen.interfaces"]);
 }

@@ -7,6 +7,7 @@ use crate::config::{Config, Pool, Target, WeightedBackend};
 use crate::daemon::fake::{self, FakeSlowPath};
 use crate::daemon::{Edit, Engine};
 use crate::slow_path::{Asked, Decider, Decision};
+use dproxy_common::tables::Tables as _;
 
 /// Where the slow path sends a query for `www.example.org` with this opcode, in the view that it has.
 fn destination(proxy: &FakeSlowPath, opcode: u8) -> Option<SocketAddr> {
@@ -37,7 +38,7 @@ fn address(text: &str) -> SocketAddr {
 }
 
 fn generations(proxy: &FakeSlowPath) -> Vec<u64> {
-    proxy.seen().views.iter().map(crate::slow_path::View::generation).collect()
+    proxy.seen().views.iter().map(|view| view.active() >> 1).collect()
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::*;
 /// A kernel with a generation in force, attached.
 fn attached(interfaces: &[&str], mode: XdpMode) -> Result<Kernel, DatapathError> {
     let mut kernel = Kernel::load(&options(interfaces, mode))?;
-    kernel.publish(&Compiler::new(kernel.capacity()).compile(SIMPLE))?;
+    kernel.publish(Compiler::new(kernel.capacity()).compile(SIMPLE).patch())?;
     kernel.attach()?;
     Ok(kernel)
 }
@@ -128,7 +128,7 @@ fn a_program_of_somebody_else_is_named_and_left_alone() {
     }
     // One that comes between looking and attaching.
     let mut kernel = Kernel::load(&options(&["v0"], XdpMode::Auto)).unwrap();
-    kernel.publish(&Compiler::new(kernel.capacity()).compile(SIMPLE)).unwrap();
+    kernel.publish(Compiler::new(kernel.capacity()).compile(SIMPLE).patch()).unwrap();
     let _link = bpf::create_xdp_link(pass.fd().unwrap().as_fd(), index, 1 << 1).unwrap();
     let error = refusal(kernel.attach());
     assert!(error.contains("has just got another XDP program"), "{error}");
@@ -202,7 +202,7 @@ fn an_interface_may_go_while_it_is_served() {
     ip("link del b0");
     let mut compiler = Compiler::new(kernel.capacity());
     compiler.number = 1;
-    kernel.publish(&compiler.compile(SIMPLE)).unwrap();
+    kernel.publish(compiler.compile(SIMPLE).patch()).unwrap();
     drop(kernel);
     assert_eq!(pins(), None);
 }

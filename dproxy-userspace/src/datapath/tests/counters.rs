@@ -17,7 +17,7 @@ fn counters_add_up_and_are_cleared_one_by_one() {
     }
     kernel.run(&[0; 60], 0, 1).unwrap();
     let route =
-        |name: &str| *snapshot.names.routes.iter().find(|(_, route)| route.to_string() == name).unwrap().0;
+        |name: &str| *snapshot.route_names.iter().find(|(_, route)| route.to_string() == name).unwrap().0;
     let listener = *snapshot.names.listeners.iter().find(|(_, at)| at.is_ipv4()).unwrap().0;
     let pool = *snapshot.names.pools.iter().find(|(_, name)| *name == "one").unwrap().0;
 
@@ -61,12 +61,12 @@ fn all_ids_can_be_read_in_batches() {
     let (mut kernel, _, mut snapshot) = simple();
     // As if all ids had been in use.
     let capacity = kernel.capacity();
-    snapshot.names.routes.insert(capacity.route_ids - 1, "last.example".parse().unwrap());
+    snapshot.routes[0].at.route = capacity.route_ids - 1;
     snapshot.names.backends.insert(capacity.backend_ids as u16 - 1, "192.0.2.99:53".parse().unwrap());
     let few = Instant::now();
     kernel.counters().unwrap();
     let few = few.elapsed();
-    kernel.counters.use_ids(&snapshot.names);
+    kernel.loaded.counters.use_ids(&snapshot.patch());
     kernel.run(&query("example.org"), 0, 1).unwrap();
     let all = Instant::now();
     let counters = kernel.counters().unwrap();

@@ -19,7 +19,7 @@ fn state(kernel: &Kernel) -> State {
     let mut words = vec![0; 1 + 2 * aya::util::nr_cpus().unwrap()];
     let (next_chunk, cursors) = words.split_at_mut(1);
     for (map, values) in [("NEXT_CHUNK", next_chunk), ("CURSORS", cursors)] {
-        let map = kernel::map(&kernel.ebpf, map).unwrap();
+        let map = loaded::map(&kernel.loaded.ebpf, map).unwrap();
         // SAFETY: one word, and one `Cursor` of two words for each processor.
         assert_eq!(unsafe { bpf::look_up_batch(map, 0, 1, values) }.unwrap(), 1);
     }
@@ -30,7 +30,7 @@ fn state(kernel: &Kernel) -> State {
 fn explaining_names_what_decides() {
     let Some(_world) = World::enter() else { return };
     let (kernel, _, snapshot) = simple();
-    let route = |id: u32| snapshot.names.routes.get(&id).map(ToString::to_string);
+    let route = |id: u32| snapshot.route_names.get(&id).map(ToString::to_string);
     let pool = |id: u16| snapshot.names.pools.get(&id).map(String::as_str);
     for (name, reason, expected_route, expected_pool) in [
         ("example.org", Reason::QueryForwarded, Some("example.org"), Some("one")),
@@ -76,8 +76,8 @@ fn explaining_leaves_everything_as_it_was() {
 fn without_the_key_a_question_is_a_packet() {
     let Some(_world) = World::enter() else { return };
     let (kernel, _, _) = simple();
-    let program = load::program(&kernel.ebpf).unwrap();
-    let question = Explain::question(kernel.settings.explain_key ^ 1, 0);
+    let program = load::program(&kernel.loaded.ebpf).unwrap();
+    let question = Explain::question(kernel.loaded.settings.explain_key ^ 1, 0);
     assert!(ask::explain(program, question, &query("example.org")).is_err());
     assert!(kernel.counters().unwrap().received > 0);
 }

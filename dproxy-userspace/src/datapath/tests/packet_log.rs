@@ -94,7 +94,7 @@ fn a_reply_of_a_backend_on_this_host_gets_a_line_when_it_leaves() {
     reply[14 + 20 + 8 + 2] |= 0x80;
     let lines = logged_with(true, |kernel, compiler| {
         compiler.locals.insert(backend, listener);
-        kernel.publish(&compiler.compile(SIMPLE)).unwrap();
+        kernel.publish(compiler.compile(SIMPLE).patch()).unwrap();
         kernel.run_egress(&reply).unwrap();
     });
     let [line] = lines.as_slice() else { panic!("one line, not {lines:#?}") };
@@ -139,7 +139,7 @@ fn there_are_no_lines_unless_asked_for() {
     let Some(_world) = World::enter() else { return };
     let lines = logged(false, |kernel| {
         kernel.run(&response(), 0, 100).unwrap();
-        let ring = kernel.ebpf.map("AYA_LOGS").unwrap();
+        let ring = kernel.loaded.ebpf.map("AYA_LOGS").unwrap();
         assert!(RingBuf::try_from(ring).unwrap().next().is_none(), "nor does the program write any");
     });
     assert!(lines.is_empty(), "{lines:#?}");

@@ -26,7 +26,7 @@ fn enter() -> Option<World> {
 
 fn serve(interfaces: &[&str], mode: XdpMode) -> Kernel {
     let mut kernel = Kernel::load(&options(interfaces, mode)).unwrap();
-    kernel.publish(&Compiler::new(kernel.capacity()).compile(SIMPLE)).unwrap();
+    kernel.publish(Compiler::new(kernel.capacity()).compile(SIMPLE).patch()).unwrap();
     kernel.attach().unwrap();
     kernel
 }
@@ -63,14 +63,14 @@ fn programs(interface: &str) -> Vec<(u32, XdpMode)> {
 
 /// The egress program's link, and that of XDP.
 fn egress_link(interface: &str) -> Option<bpf::LinkInfo> {
-    let pins = pins::Pins::open(world::BPFFS.as_ref()).unwrap();
+    let pins = Pins::open(world::BPFFS.as_ref()).unwrap();
     let index = interface::Interface::named(interface).unwrap().index;
     Some(pins::pinned(&pins.egress_path(index))?.1)
 }
 
 /// See [`egress_link`].
 fn link(interface: &str) -> bpf::LinkInfo {
-    let pins = pins::Pins::open(world::BPFFS.as_ref()).unwrap();
+    let pins = Pins::open(world::BPFFS.as_ref()).unwrap();
     let index = interface::Interface::named(interface).unwrap().index;
     pins::pinned(&pins.path(index)).unwrap().1
 }
@@ -87,7 +87,7 @@ fn a_killed_fast_path_goes_on_and_is_taken_over_without_a_lost_query() {
         stream.wait();
         assert_eq!(programs("v0"), left, "the killed process's program goes on");
         let mut kernel = Kernel::load(&options(&["v0"], XdpMode::Auto)).unwrap();
-        kernel.publish(&Compiler::new(kernel.capacity()).compile(SIMPLE)).unwrap();
+        kernel.publish(Compiler::new(kernel.capacity()).compile(SIMPLE).patch()).unwrap();
         assert_eq!(programs("v0"), left, "until the new one is attached");
         kernel.attach().unwrap();
         stream.wait();
@@ -213,7 +213,7 @@ fn without_a_fast_path_nothing_of_one_stays() {
     let capacity = Capacity::for_routes(16, 10);
     Absent::new("listen.xdp is \"off\"", capacity, world::BPFFS).attach().unwrap();
     assert_eq!(programs("b0"), []);
-    assert!(!std::path::Path::new(world::BPFFS).join("links").exists(), "nor its pins");
+    assert!(!Path::new(world::BPFFS).join("links").exists(), "nor its pins");
     Absent::new("listen.xdp is \"off\"", capacity, "/nowhere").attach().unwrap();
 }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::matching;
 use crate::config::{Name, Target};
-use crate::daemon::matching;
 use crate::import::About;
 
 /// A model of the original, as close to its code as can be: keys and values as in its Redis, and names as
@@ -64,7 +64,7 @@ impl Original {
 
 /// What the converted configuration does, and whether a note excuses it.
 fn ours(converted: &Converted, name: &Name) -> (String, bool) {
-    let (pattern, target) = matching::routes(&converted.config, name).next().unwrap();
+    let (pattern, target) = matching(&converted.config, name).next().unwrap();
     let excuse = |about: About, words: &str| {
         converted.notes.iter().any(|note| note.about == about && note.text.contains(words))
     };

@@ -1,10 +1,15 @@
 //! Which routes match a name.
 
-use crate::config::{Config, Name, Pattern, PatternKind, Target};
+use super::model::{Config, Target};
+use super::name::Name;
+use super::pattern::{Pattern, PatternKind};
 
 /// All routes that match `name`, in the order in which they apply: longer names first, and at one name
 /// exact before wildcard before subtree.
-pub(crate) fn routes<'c>(config: &'c Config, name: &Name) -> impl Iterator<Item = (&'c Pattern, &'c Target)> {
+pub(crate) fn matching<'c>(
+    config: &'c Config,
+    name: &Name,
+) -> impl Iterator<Item = (&'c Pattern, &'c Target)> {
     let names = std::iter::successors(Some(name.clone()), Name::parent);
     let patterns = names.enumerate().flat_map(|(above, name)| {
         // An exact route applies to its name only, a wildcard not to it.
@@ -17,7 +22,7 @@ pub(crate) fn routes<'c>(config: &'c Config, name: &Name) -> impl Iterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Answer;
+    use crate::config::words::Answer;
 
     #[test]
     fn longer_names_first() {
@@ -35,7 +40,7 @@ mod tests {
             (".", "=. ."),
         ] {
             let found: Vec<String> =
-                routes(&config, &name.parse().unwrap()).map(|(pattern, _)| pattern.to_string()).collect();
+                matching(&config, &name.parse().unwrap()).map(|(pattern, _)| pattern.to_string()).collect();
             assert_eq!(found.join(" "), expected, "{name}");
         }
     }

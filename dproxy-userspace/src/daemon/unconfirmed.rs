@@ -1,0 +1,128 @@
+//! A generation that goes away by itself unless somebody confirms it.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use tracing::{error, info, warn};
+
+use super::commit::Entry;
+use super::run::End;
+use super::{EditError, Engine, Who};
+use crate::api::{self, Edited};
+use crate::config::{Change, duration_text};
+use crate::state::Kind;
+use crate::time::rfc3339;
+
+/// A generation that waits for its confirmation. The one before it is what the disk has.
+#[derive(Debug)]
+pub(super) struct Unconfirmed {
+    generation: u64,
+    back_to: u64,
+    undo: Change,
+    patience: Duration,
+    until: Instant,
+    until_time: SystemTime,
+}
+
+impl Unconfirmed {
+    /// From now on, for so long.
+    pub(super) fn new(generation: u64, back_to: u64, undo: Change, patience: Duration) -> Self {
+        let (until, until_time) = (Instant::now() + patience, SystemTime::now() + patience);
+        Self { generation, back_to, undo, patience, until, until_time }
+    }
+
+    /// As the API shows it.
+    pub(super) fn view(&self, generation: u64) -> api::Unconfirmed {
+        let seconds_left = self.until.saturating_duration_since(Instant::now()).as_secs();
+        api::Unconfirmed { generation, until: self.until_text(), seconds_left, back_to: self.back_to }
+    }
+
+    /// When it goes away.
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// The same for people (RFC 3339).
+    pub(super) fn until_text(&self) -> String {
+        rfc3339(self.until_time)
+    }
+
+    /// The generation that comes back then.
+    pub(super) fn back_to(&self) -> u64 {
+        self.back_to
+    }
+}
+
+impl Engine {
+    /// Keeps the generation that waits for it.
+    pub(super) fn confirm(&mut self, who: &Who) -> Result<Edited, EditError> {
+        let waiting = self.unconfirmed.as_ref().ok_or(EditError::NothingToConfirm)?;
+        let generation = waiting.generation;
+        self.store.confirm(generation)?;
+        self.unconfirmed = None;
+        self.recorded = Some(generation);
+        info!(generation, by = %who, "confirmed");
+        Ok(Edited { generation: self.generation, changed: true })
+    }
+
+    /// The end of the daemon. Nothing that is unconfirmed is left behind.
+    pub(super) async fn end(&mut self, end: End) {
+        if let Err(problem) = self.take_back(Who::Daemon, "dproxy ended before it was confirmed").await {
+            error!("cannot go back to the generation before: {problem}");
+        }
+        match end {
+            End::Stay => self.datapath.stay(),
+            End::Detach => {}
+        }
+    }
+
+    /// Nobody has confirmed in time.
+    pub(super) async fn take_back_unconfirmed(&mut self) {
+        let Some(patience) = self.unconfirmed.as_ref().map(|waiting| waiting.patience) else { return };
+        let why = format!("nobody confirmed it within {}", duration_text(patience));
+        if let Err(problem) = self.take_back(Who::Daemon, &why).await {
+            error!("cannot go back to the generation before: {problem}");
+        }
+    }
+
+    /// Puts the generation in force again that was before the one that waits for its confirmation.
+    pub(super) async fn take_back(&mut self, by: Who, why: &str) -> Result<(), EditError> {
+        let Some(waiting) = self.unconfirmed.take() else { return Ok(()) };
+        let Unconfirmed { generation, back_to, ref undo, .. } = waiting;
+        let what = format!("generation {generation} taken back, since {why}: as generation {back_to}");
+        let entry = Entry { is_back: true, ..Entry::new(by, Kind::Rollback, vec![what.clone()]) };
+        // What is written down: as the generation before, which is what the disk still has.
+        if let Err(problem) = self.go_back(undo, &entry).await {
+            self.unconfirmed = Some(waiting.later());
+            return Err(problem);
+        }
+        if let Err(problem) = self.store.discard(generation) {
+            warn!("{problem}");
+        }
+        self.life.notes.push(what);
+        Ok(())
+    }
+
+    /// As [`make`](Self::make), but for the record: relative to the generation on the disk, nothing changes.
+    async fn go_back(&mut self, undo: &Change, entry: &Entry) -> Result<(), EditError> {
+        let redo = self.config.make(undo);
+        let addresses = self.addresses();
+        self.resolve(&addresses).await.unwrap_or_else(|problem| error!("{problem}"));
+        let back = match self.put_in_force(Some(undo), Some(entry)) {
+            // The disk has what is wanted. Only who looks into the history will miss it.
+            Err(EditError::State(problem)) => {
+                warn!("{problem}");
+                self.put_in_force(Some(undo), None)
+            }
+            other => other,
+        };
+        back.inspect_err(|_| drop(self.config.make(&redo)))
+    }
+}
+
+impl Unconfirmed {
+    /// The same, to be tried again after a while.
+    fn later(self) -> Self {
+        const AGAIN: Duration = Duration::from_secs(5);
+        Self { until: Instant::now() + AGAIN, ..self }
+    }
+}

@@ -1,0 +1,229 @@
+//! A loaded program, and its maps.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aya::{Ebpf, maps::Map};
+use dproxy_common::{
+    abi::{Cursor, Settings, Slot},
+    explain::Explain,
+    tables::Half,
+};
+
+use super::{
+    DatapathError, Inheritance, KernelOptions, LoadError, ask, bpf,
+    counters::CounterMaps,
+    egress,
+    flights::Predecessor,
+    load::{self, incomplete},
+    maps::Maps,
+    packet_log::PacketLog,
+    table::Table,
+    verify::verify,
+};
+use crate::control::{Capacity, Held, Patch};
+
+/// A loaded program and its maps. Dropped, it goes on as long as it is attached.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) maps: Arc<Maps>,
+    pub(super) slots: Table<Slot>,
+    pub(super) counters: CounterMaps,
+    pub(super) capacity: Capacity,
+    pub(super) settings: Settings,
+    pub(super) egress: Result<(), String>,
+    pub(super) ebpf: Ebpf,
+    packet_log: Option<PacketLog>,
+    /// Does it take the replies to its predecessor's queries?
+    pub(super) shares_flights: bool,
+    holds: Holds,
+}
+
+/// Who reads which half.
+#[derive(Debug, Default)]
+struct Holds([Arc<()>; 2]);
+
+impl Loaded {
+    pub(super) fn load(
+        options: &KernelOptions,
+        predecessor: Option<&Predecessor>,
+    ) -> Result<Self, LoadError> {
+        let shared = predecessor.filter(|predecessor| predecessor.fits(options));
+        let (mut ebpf, settings) = load::load(options, shared)?;
+        let egress = egress::load(&mut ebpf);
+        let packet_log = options.log_packets.then(|| PacketLog::start(&mut ebpf)).transpose()?;
+        let processors = aya::util::nr_cpus()
+            .map_err(|(file, error)| DatapathError(format!("cannot read {file}: {error}; mount /sys")))?;
+        if shared.is_none() {
+            seed_cursors(&ebpf, processors)?;
+        }
+        let capacity = options.capacity;
+        let slots = Table::map(map(&ebpf, "SLOTS")?, 1 << capacity.slot_bits)
+            .map_err(|error| DatapathError(format!("cannot map the slots into memory: {error}")))?;
+        let loaded = Self {
+            maps: Arc::new(Maps::open(&capacity, |name| map(&ebpf, name))?),
+            slots,
+            counters: CounterMaps::open(processors, |name| own(map(&ebpf, name)?))?,
+            capacity,
+            settings,
+            egress,
+            packet_log,
+            shares_flights: shared.is_some(),
+            holds: Holds::default(),
+            ebpf,
+        };
+        if let Some(stranger) = predecessor.filter(|_| shared.is_none()) {
+            loaded.ask_before_passing(stranger);
+        }
+        Ok(loaded)
+    }
+
+    /// Replies that are not known here may be known to a predecessor whose slots are not ours.
+    fn ask_before_passing(&self, predecessor: &Predecessor) {
+        let set = self.predecessor().map(|map| bpf::set_program(map, predecessor.program.as_fd()));
+        match set {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("the replies under way are lost: {error}"),
+            Err(error) => tracing::warn!("the replies under way are lost: {error}"),
+        }
+    }
+
+    /// Replies to the predecessor's queries are late by now. If nobody else needs it, it is gone.
+    pub(super) fn forget_predecessor(&self) {
+        if let Ok(map) = self.predecessor() {
+            // There may be none.
+            let _ = bpf::remove_program(map);
+        }
+    }
+
+    fn predecessor(&self) -> Result<BorrowedFd<'_>, DatapathError> {
+        match self.ebpf.map("PREDECESSOR") {
+            Some(Map::ProgramArray(map)) => Ok(map.fd().as_fd()),
+            _ => Err(incomplete()),
+        }
+    }
+
+    /// The XDP program.
+    pub(super) fn program(&self) -> Result<BorrowedFd<'_>, DatapathError> {
+        Ok(load::program(&self.ebpf)?.fd().map_err(|_| incomplete())?.as_fd())
+    }
+
+    /// The egress program, if this kernel can attach it.
+    pub(super) fn egress_program(&self) -> Result<Option<BorrowedFd<'_>>, DatapathError> {
+        match self.egress {
+            Ok(()) => Ok(Some(egress::program(&self.ebpf)?.fd().map_err(|_| incomplete())?.as_fd())),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The half that is not in force.
+    pub(super) fn idle(&self) -> Half {
+        match self.maps.active() {
+            // The first generation goes to the second half.
+            0 => Half::of_generation(1),
+            number => Half::of_generation(number).other(),
+        }
+    }
+
+    /// The half in force, to be read.
+    pub(super) fn held(&self) -> Option<Held> {
+        let number = self.maps.active();
+        let half = Half::of_generation(number);
+        let hold = Arc::clone(&self.holds.0[half.index() as usize]);
+        (number != 0).then(|| Held::new(Arc::clone(&self.maps) as _, half, hold))
+    }
+
+    /// Waits until nobody in this process reads a half.
+    pub(super) fn wait_for_readers(&self, half: Half) -> Result<(), DatapathError> {
+        let end = Instant::now() + READERS;
+        while Arc::strong_count(&self.holds.0[half.index() as usize]) > 1 {
+            if Instant::now() > end {
+                return Err(DatapathError(
+                    "a worker of the slow path still reads the generation before; try again".to_owned(),
+                ));
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(())
+    }
+
+    /// Writes a patch into the idle half, and asks the program about it.
+    pub(super) fn prepare(&mut self, patch: &Patch) -> Result<(), DatapathError> {
+        let half = self.idle();
+        if Half::of_generation(patch.generation.number) != half {
+            return Err(DatapathError(
+                "this generation belongs into the half in force; restart dproxy".to_owned(),
+            ));
+        }
+        self.wait_for_readers(half)?;
+        self.maps.introduce(&patch.names)?;
+        let filled = self
+            .maps
+            .fill(half, patch)
+            .and_then(|()| verify(patch, |frame| self.explain(frame, patch.generation.number)));
+        if filled.is_err() {
+            self.maps.restore(half, patch);
+        }
+        filled?;
+        self.counters.use_ids(patch);
+        if let Some(log) = &self.packet_log {
+            log.rename(patch);
+        }
+        Ok(())
+    }
+
+    pub(super) fn explain(&self, frame: &[u8], number: u64) -> Result<Explain, DatapathError> {
+        let question = Explain::question(self.settings.explain_key, number);
+        ask::explain(load::program(&self.ebpf)?, question, frame)
+    }
+
+    /// What it has taken over.
+    pub(super) fn inherited(&self) -> Inheritance {
+        let mut inheritance = Inheritance::default();
+        if !self.shares_flights {
+            return inheritance;
+        }
+        for (id, address, live) in self.maps.known_backends() {
+            inheritance.backends.insert(id, address);
+            if live != dproxy_common::abi::BackendLive::UNRESOLVED {
+                inheritance.live.insert(id, live);
+            }
+            if let Some((index, hop)) =
+                live.next_hop().and_then(|at| Some((at, self.maps.known_next_hop(at)?)))
+            {
+                inheritance.next_hops.insert(index, hop);
+            }
+        }
+        inheritance.listeners.extend(self.maps.known_listeners());
+        inheritance
+    }
+}
+
+/// How long readers of a half may take. They read it for a batch of queries.
+const READERS: Duration = Duration::from_secs(2);
+
+/// A map of the object.
+pub(super) fn map<'a>(ebpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>, DatapathError> {
+    match ebpf.map(name) {
+        Some(Map::Array(map) | Map::PerCpuArray(map)) => Ok(map.fd().as_fd()),
+        _ => Err(incomplete()),
+    }
+}
+
+fn own(fd: BorrowedFd<'_>) -> Result<OwnedFd, DatapathError> {
+    fd.try_clone_to_owned()
+        .map_err(|error| DatapathError(format!("cannot duplicate a file descriptor: {error}")))
+}
+
+/// Gives every processor's generator a state of its own, which must not be 0.
+fn seed_cursors(ebpf: &Ebpf, processors: usize) -> Result<(), DatapathError> {
+    let mut cursors = Vec::with_capacity(processors);
+    for _ in 0..processors {
+        let [random] = load::random()?;
+        cursors.push(Cursor { random: random | 1, next: 0 });
+    }
+    // SAFETY: an element is a `Cursor` for each processor.
+    unsafe { bpf::update(map(ebpf, "CURSORS")?, 0, &cursors) }
+        .map_err(|error| DatapathError(format!("cannot seed the random numbers: {error}")))
+}
