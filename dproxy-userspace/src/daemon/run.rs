@@ -118,9 +118,10 @@ impl Beginning {
     /// What ran before, or else the file.
     fn find(options: &RunOptions) -> Result<Self, RunError> {
         let mut store = Store::open(&options.state)?;
-        let mut warnings: Vec<String> = store.read_only().map(ToString::to_string).into_iter().collect();
+        // It may be over before the daemon ends: `status` shows it for as long as it lasts.
+        store.read_only().iter().for_each(|problem| warn!("{problem}"));
         let newest = if options.from_file { None } else { store.newest()? };
-        warnings.extend(store.take_warnings());
+        let mut warnings = store.take_warnings();
         let path = options.config.display();
         let Some(loaded) = newest else {
             let config = Config::load(&options.config)?;

@@ -34,7 +34,7 @@ impl Engine {
             file_differs: self.file_differs(),
             state: api::StateFolder {
                 folder: self.store.path().display().to_string(),
-                problem: self.store.read_only().map(ToString::to_string),
+                problem: self.store.problem().map(ToString::to_string),
             },
             unconfirmed: self.unconfirmed.as_ref().map(|waiting| waiting.view(self.generation)),
             live_edits: self.life.live_edits,

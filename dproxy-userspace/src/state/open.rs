@@ -34,6 +34,7 @@ impl Store {
             damaged: BTreeSet::new(),
             left_unconfirmed: None,
             read_only,
+            failure: None,
             warnings: Vec::new(),
         };
         store.take_stock()?;

@@ -33,6 +33,8 @@ pub struct Store {
     pub(super) damaged: BTreeSet<u64>,
     pub(super) left_unconfirmed: Option<u64>,
     pub(super) read_only: Option<StateError>,
+    /// Why the last record could not be written.
+    pub(super) failure: Option<StateError>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -61,6 +63,11 @@ impl Store {
     /// record.
     pub fn read_only(&self) -> Option<&StateError> {
         self.read_only.as_ref()
+    }
+
+    /// Why nothing can be written, as far as it is known: if the last attempt failed, or there was none yet.
+    pub fn problem(&self) -> Option<&StateError> {
+        self.failure.as_ref().or(self.read_only.as_ref())
     }
 
     /// The generation that was not confirmed when the daemon before this one ended.
@@ -102,6 +109,10 @@ impl Store {
 
     /// Writes a record under a temporary name: whatever takes room or time. It is not in force yet.
     pub fn write(&mut self, record: Record<'_>) -> Result<Written, StateError> {
+        self.try_to_write(record).inspect_err(|error| self.failure = Some(error.clone()))
+    }
+
+    fn try_to_write(&mut self, record: Record<'_>) -> Result<Written, StateError> {
         if self.read_only.is_some() {
             self.open_again()?;
         }
@@ -126,7 +137,13 @@ impl Store {
 
     /// Puts a record in force for the next start: when this returns, and not before. If it fails, the record
     /// is gone.
-    pub fn commit(&mut self, mut written: Written) -> Result<(), StateError> {
+    pub fn commit(&mut self, written: Written) -> Result<(), StateError> {
+        let committed = self.try_to_commit(written);
+        self.failure = committed.clone().err();
+        committed
+    }
+
+    fn try_to_commit(&mut self, mut written: Written) -> Result<(), StateError> {
         let generation = written.header.generation;
         let path = match written.unconfirmed {
             true => self.folder.unconfirmed(generation),

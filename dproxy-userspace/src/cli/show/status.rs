@@ -78,10 +78,9 @@ fn configuration(sheet: &mut Sheet, status: &Status) {
     if status.file_differs == Some(true) {
         sheet.painted("", "the file has changed since; `dproxy plan` shows how", Paint::Warning);
     }
-    let StateFolder { folder, problem } = &status.state;
+    let StateFolder { folder: _, problem } = &status.state;
     if let Some(problem) = problem {
-        let text = format!("{folder}: {problem}; no edit is taken");
-        sheet.painted("state", &text, Paint::Bad);
+        sheet.painted("state", problem, Paint::Bad);
     }
 }
 

@@ -119,7 +119,7 @@ fn a_status_with_all_that_can_be_said() {
     let json = json!({
         "version": "0.1.0", "process": 4711, "since": "2026-05-01T12:00:03Z", "uptime_seconds": 3,
         "config": "/etc/dproxy/dproxy.toml", "live_edits": 1, "file_differs": true, "generation": 43, "routes": 1,
-        "state": {"folder": "/var/lib/dproxy", "problem": "no space is left"},
+        "state": {"folder": "/var/lib/dproxy", "problem": "cannot write in /var/lib/dproxy: No space left on device; edits are refused until there is room"},
         "unconfirmed": {
             "generation": 43, "until": "2026-05-01T12:01:03Z", "seconds_left": 61, "back_to": 42,
         },
@@ -134,7 +134,7 @@ fn a_status_with_all_that_can_be_said() {
 dproxy         0.1.0, process 4711, up 3 s since 2026-05-01T12:00:03Z
 configuration  /etc/dproxy/dproxy.toml and 1 live edit since it was applied
                the file has changed since; `dproxy plan` shows how
-state          /var/lib/dproxy: no space is left; no edit is taken
+state          cannot write in /var/lib/dproxy: No space left on device; edits are refused until there is room
 generation     43, 1 route, 1 pool
 unconfirmed    generation 43; unless `dproxy confirm` comes within 1 min 1 s, generation 42 is put in force again (at 2026-05-01T12:01:03Z)
 listeners      127.0.0.1:53
