@@ -33,6 +33,11 @@ impl Entry {
     pub fn new(by: Who, kind: Kind, what: Vec<String>) -> Self {
         Self { by, kind, what, unconfirmed: false, is_back: false }
     }
+
+    /// That of a start with a file.
+    pub(super) fn start(file: &str) -> Self {
+        Self::new(Who::Daemon, Kind::Start, vec![format!("start with {file}")])
+    }
 }
 
 /// A change was made.
@@ -52,6 +57,7 @@ const RECORDS: usize = 64;
 impl Engine {
     /// Makes a change: afterwards it is in the datapath and on the disk, or nothing has changed.
     pub(super) async fn make(&mut self, change: &Change, entry: &Entry) -> Result<Made, EditError> {
+        self.record_start()?;
         let before = self.addresses();
         let undo = self.config.make(change);
         let mut carried_out = self.carry_out(change, entry, &before).await;
@@ -120,6 +126,14 @@ impl Engine {
         let warning = descriptors::provide(&self.config, &mut options.limits);
         warning.iter().for_each(|warning| warn!("{warning}"));
         Ok(Some(self.proxy.renew(&options)?))
+    }
+
+    /// Writes down what runs, if that was not possible at the start: the way back from what comes next.
+    pub(super) fn record_start(&mut self) -> Result<(), EditError> {
+        match self.recorded {
+            Some(_) => Ok(()),
+            None => self.put_in_force(Some(&Change::default()), Some(&Entry::start(&self.life.config_file))),
+        }
     }
 
     /// The first record of a configuration.

@@ -122,11 +122,10 @@ impl Beginning {
         store.read_only().iter().for_each(|problem| warn!("{problem}"));
         let newest = if options.from_file { None } else { store.newest()? };
         let mut warnings = store.take_warnings();
-        let path = options.config.display();
         let Some(loaded) = newest else {
             let config = Config::load(&options.config)?;
             // A whole record: what was kept before may be damaged.
-            let first = Entry::new(Who::Daemon, Kind::Start, vec![format!("start with {path}")]);
+            let first = Entry::start(&options.config.display().to_string());
             return Ok(Self { config, store, recorded: None, first: Some(first), warnings });
         };
         let generation = loaded.header.generation;

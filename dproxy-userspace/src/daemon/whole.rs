@@ -57,6 +57,7 @@ impl Engine {
         if change.is_empty() && self.life.live_edits == 0 {
             return Ok(self.applied(plan, false));
         }
+        self.record_start()?;
         let back_to = self.recorded.filter(|_| confirm.is_some() && !change.is_empty());
         entry.unconfirmed = back_to.is_some();
         let made = self.make(&change, &entry).await?;
