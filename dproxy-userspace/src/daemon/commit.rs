@@ -110,9 +110,6 @@ impl Engine {
             Kind::Edit | Kind::Switch => self.life.live_edits += entry.what.len() as u64,
             Kind::Start | Kind::Apply | Kind::Rollback => self.life.live_edits = 0,
         }
-        for what in &entry.what {
-            info!(generation = self.generation, by = %entry.by, "{what}");
-        }
         Ok(new_addresses)
     }
 
@@ -185,6 +182,9 @@ impl Engine {
         self.deliveries = deliveries;
         self.publish_view();
         self.update_live();
+        if let Some(Entry { by, what, .. }) = entry {
+            what.iter().for_each(|what| info!(generation, %by, "{what}"));
+        }
         Ok(())
     }
 
