@@ -34,6 +34,12 @@ impl Engine {
 }
 
 impl Handle {
+    /// Compares the file once more, since something else runs by now. Nobody has to wait for that.
+    pub(super) fn compare_file_again(&self) {
+        let handle = self.clone();
+        tokio::spawn(async move { handle.compare_file().await });
+    }
+
     /// Compares the file with what runs, and tells the log if they differ.
     pub(super) async fn compare_file(&self) {
         let Ok(file) = self.look(|engine| engine.life.config_file.clone()).await else { return };

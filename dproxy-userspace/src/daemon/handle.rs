@@ -83,15 +83,21 @@ impl Handle {
 
     /// Makes what runs like a configuration; without one, like the daemon's own file.
     pub async fn apply(&self, config: Option<Config>, how: Apply) -> Result<Applied, ApiError> {
+        let is_another = config.is_some();
         let (config, source) = self.wanted(config).await?;
         let Apply { who, generation, confirm, discard_edits } = how;
         let wanted = Wanted { config, source, who, generation, confirm, discard_edits };
-        self.act(move |engine, answer| {
-            Box::pin(async move {
-                let _ = answer.send(engine.apply(wanted).await);
+        let applied = self
+            .act(move |engine, answer| {
+                Box::pin(async move {
+                    let _ = answer.send(engine.apply(wanted).await);
+                })
             })
-        })
-        .await
+            .await?;
+        if is_another {
+            self.compare_file_again();
+        }
+        Ok(applied)
     }
 
     /// Keeps the generation that waits for its confirmation.
@@ -111,12 +117,15 @@ impl Handle {
         who: Who,
         generation: Option<u64>,
     ) -> Result<Applied, ApiError> {
-        self.act(move |engine, answer| {
-            Box::pin(async move {
-                let _ = answer.send(engine.roll_back(to, who, generation).await);
+        let applied = self
+            .act(move |engine, answer| {
+                Box::pin(async move {
+                    let _ = answer.send(engine.roll_back(to, who, generation).await);
+                })
             })
-        })
-        .await
+            .await?;
+        self.compare_file_again();
+        Ok(applied)
     }
 
     /// Lets somebody change something about the engine that is no part of the configuration.

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::network::Network;
 use super::notify::notify;
+use super::unconfirmed::{ended_before, taken_back};
 use super::{Apply, EditError, Engine, Entry, Handle, NoNetwork, Parts, Who, descriptors, ports};
 use crate::api::{Socket, SocketError, serve};
 use crate::config::{Config, ConfigError, XdpMode, counted};
@@ -130,12 +131,12 @@ impl Beginning {
         };
         let generation = loaded.header.generation;
         info!("going on with generation {generation}, of {}", loaded.header.at);
-        let first = store.left_unconfirmed().map(|unconfirmed| {
-            let why =
-                format!("generation {unconfirmed} taken back, since dproxy ended before it was confirmed");
-            warnings.push(why.clone());
-            let what = vec![format!("{why}: as generation {generation}")];
-            Entry { is_back: true, ..Entry::new(Who::Daemon, Kind::Rollback, what) }
+        // One that is older has been taken back, but for its file.
+        let unconfirmed = store.left_unconfirmed().filter(|unconfirmed| *unconfirmed > generation);
+        let first = unconfirmed.map(|unconfirmed| {
+            let what = taken_back(generation, &ended_before(unconfirmed));
+            warnings.push(what.clone());
+            Entry { is_back: true, ..Entry::new(Who::Daemon, Kind::Rollback, vec![what]) }
         });
         Ok(Self { config: loaded.config, store, recorded: Some(generation), first, warnings })
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tracing::{error, info, warn};
 
 use super::commit::Entry;
+use super::file::Compared;
 use super::run::End;
 use super::{EditError, Engine, Who};
 use crate::api::{self, Edited};
@@ -18,6 +19,8 @@ pub(super) struct Unconfirmed {
     generation: u64,
     back_to: u64,
     undo: Change,
+    /// What was known of the file.
+    compared: Option<Compared>,
     patience: Duration,
     until: Instant,
     until_time: SystemTime,
@@ -25,9 +28,15 @@ pub(super) struct Unconfirmed {
 
 impl Unconfirmed {
     /// From now on, for so long.
-    pub(super) fn new(generation: u64, back_to: u64, undo: Change, patience: Duration) -> Self {
+    pub(super) fn new(
+        generation: u64,
+        back_to: u64,
+        undo: Change,
+        compared: Option<Compared>,
+        patience: Duration,
+    ) -> Self {
         let (until, until_time) = (Instant::now() + patience, SystemTime::now() + patience);
-        Self { generation, back_to, undo, patience, until, until_time }
+        Self { generation, back_to, undo, compared, patience, until, until_time }
     }
 
     /// As the API shows it.
@@ -66,7 +75,7 @@ impl Engine {
 
     /// The end of the daemon. Nothing that is unconfirmed is left behind.
     pub(super) async fn end(&mut self, end: End) {
-        if let Err(problem) = self.take_back(Who::Daemon, "dproxy ended before it was confirmed").await {
+        if let Err(problem) = self.take_back(Who::Daemon, ended_before).await {
             error!("cannot go back to the generation before: {problem}");
         }
         match end {
@@ -78,32 +87,40 @@ impl Engine {
     /// Nobody has confirmed in time.
     pub(super) async fn take_back_unconfirmed(&mut self) {
         let Some(patience) = self.unconfirmed.as_ref().map(|waiting| waiting.patience) else { return };
-        let why = format!("nobody confirmed it within {}", duration_text(patience));
-        if let Err(problem) = self.take_back(Who::Daemon, &why).await {
+        let why = |generation| {
+            format!("nobody confirmed generation {generation} within {}", duration_text(patience))
+        };
+        if let Err(problem) = self.take_back(Who::Daemon, why).await {
             error!("cannot go back to the generation before: {problem}");
         }
     }
 
     /// Puts the generation in force again that was before the one that waits for its confirmation.
-    pub(super) async fn take_back(&mut self, by: Who, why: &str) -> Result<(), EditError> {
+    pub(super) async fn take_back(
+        &mut self,
+        by: Who,
+        why: impl FnOnce(u64) -> String,
+    ) -> Result<(), EditError> {
         let Some(waiting) = self.unconfirmed.take() else { return Ok(()) };
-        let Unconfirmed { generation, back_to, ref undo, .. } = waiting;
-        let what = format!("generation {generation} taken back, since {why}: as generation {back_to}");
+        let Unconfirmed { generation, back_to, ref undo, ref compared, .. } = waiting;
+        let what = taken_back(back_to, &why(generation));
         let entry = Entry { is_back: true, ..Entry::new(by, Kind::Rollback, vec![what.clone()]) };
         // What is written down: as the generation before, which is what the disk still has.
-        if let Err(problem) = self.go_back(undo, &entry).await {
+        let compared = compared.clone();
+        if let Err(problem) = self.go_back(undo, &entry, back_to).await {
             self.unconfirmed = Some(waiting.later());
             return Err(problem);
         }
         if let Err(problem) = self.store.discard(generation) {
             warn!("{problem}");
         }
+        self.life.compared = compared;
         self.life.notes.push(what);
         Ok(())
     }
 
     /// As [`make`](Self::make), but for the record: relative to the generation on the disk, nothing changes.
-    async fn go_back(&mut self, undo: &Change, entry: &Entry) -> Result<(), EditError> {
+    async fn go_back(&mut self, undo: &Change, entry: &Entry, to: u64) -> Result<(), EditError> {
         let redo = self.config.make(undo);
         let addresses = self.addresses();
         self.resolve(&addresses).await.unwrap_or_else(|problem| error!("{problem}"));
@@ -111,12 +128,23 @@ impl Engine {
             // The disk has what is wanted. Only who looks into the history will miss it.
             Err(EditError::State(problem)) => {
                 warn!("{problem}");
-                self.put_in_force(Some(undo), None)
+                let unconfirmed = std::mem::replace(&mut self.generation, to);
+                self.put_in_force(Some(undo), None).inspect_err(|_| self.generation = unconfirmed)
             }
             other => other,
         };
         back.inspect_err(|_| drop(self.config.make(&redo)))
     }
+}
+
+/// That a generation that nobody has confirmed is taken back, and why.
+pub(super) fn taken_back(back_to: u64, why: &str) -> String {
+    format!("back to generation {back_to}, since {why}")
+}
+
+/// A reason to take a generation back.
+pub(super) fn ended_before(generation: u64) -> String {
+    format!("dproxy ended before generation {generation} was confirmed")
 }
 
 impl Unconfirmed {

@@ -60,10 +60,12 @@ impl Engine {
         self.record_start()?;
         let back_to = self.recorded.filter(|_| confirm.is_some() && !change.is_empty());
         entry.unconfirmed = back_to.is_some();
+        let compared = self.life.compared.clone();
         let made = self.make(&change, &entry).await?;
         self.life.notes.clear();
         if let Some((back_to, patience)) = back_to.zip(confirm) {
-            self.unconfirmed = Some(Unconfirmed::new(self.generation, back_to, made.undo, patience));
+            let waiting = Unconfirmed::new(self.generation, back_to, made.undo, compared, patience);
+            self.unconfirmed = Some(waiting);
         }
         Ok(self.applied(plan, !change.is_empty()))
     }
@@ -82,7 +84,7 @@ impl Engine {
             && to.is_none_or(|to| to == waiting.back_to())
         {
             let before = self.config.clone();
-            self.take_back(who, "it was rolled back").await?;
+            self.take_back(who, |generation| format!("generation {generation} was rolled back")).await?;
             let change = Change::between(&before, &self.config);
             let verdicts = Config::verdict_changes(&before, &self.config);
             let source = "the generation before".to_owned();

@@ -126,7 +126,7 @@ fn a_status_with_all_that_can_be_said() {
         "fast_path_off": "listen.xdp is \"off\"", "interfaces": [],
         "slow_path": {"workers": 1, "tcp_connections": 1, "backend_connections": 0},
         "listeners": ["127.0.0.1:53"], "pools": [&resolvers], "warnings": [],
-        "notes": ["generation 40 was taken back: nobody confirmed it"],
+        "notes": ["back to generation 39, since nobody confirmed generation 40 within 1m"],
     });
     assert_eq!(
         shown(json, status),
@@ -141,7 +141,7 @@ listeners      127.0.0.1:53
 fast path      off, all queries take the slow path: listen.xdp is \"off\"
 slow path      UDP and TCP; 1 worker, 1 TCP connection, 0 to backends
 switch         10 % of the clients of pool resolvers to pool dice
-note           generation 40 was taken back: nobody confirmed it
+note           back to generation 39, since nobody confirmed generation 40 within 1m
 
 POOL       POLICY           BACKEND                 WEIGHT  PATH
 resolvers  maglev by qname  192.168.1.9:53               3  fast, by eth1
