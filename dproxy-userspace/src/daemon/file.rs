@@ -48,7 +48,7 @@ impl Handle {
         else {
             return;
         };
-        let problem = loaded.as_ref().err().map(ToString::to_string);
+        let is_valid = loaded.is_ok();
         let differs = self
             .change(move |engine| {
                 let differs = match &loaded {
@@ -59,11 +59,14 @@ impl Handle {
                 differs
             })
             .await;
-        if let (Ok(true), problem) = (differs, problem) {
-            let problem = problem.map_or_else(String::new, |problem| format!(" ({problem})"));
-            warn!(
-                "{file} is not what runs{problem}: `dproxy plan` shows the difference, `dproxy apply` ends it"
-            );
+        match (differs, is_valid) {
+            (Ok(true), true) => {
+                warn!("{file} is not what runs: `dproxy plan` shows the difference, `dproxy apply` ends it");
+            }
+            (Ok(true), false) => {
+                warn!("{file} is not what runs, and not valid: `dproxy check` shows what is wrong with it");
+            }
+            (Ok(false) | Err(_), _) => {}
         }
     }
 }

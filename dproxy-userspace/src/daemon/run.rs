@@ -174,6 +174,9 @@ async fn engine(beginning: Beginning, file: &Path) -> Result<(Engine, Option<Ent
     Ok((engine, first))
 }
 
+/// What a note about a SIGHUP in vain begins with.
+const NOT_APPLIED: &str = "SIGHUP: the file was not applied";
+
 /// Applies the file at each SIGHUP.
 async fn reload(handle: Handle) {
     let Ok(mut hang_up) = signal(SignalKind::hangup()) else { return };
@@ -184,9 +187,13 @@ async fn reload(handle: Handle) {
             Ok(applied) => info!("SIGHUP: {}", applied.plan.summary()),
             Err(error) => {
                 error!("SIGHUP: nothing is changed: {error}");
-                let note = format!("SIGHUP: the file was not applied: {}", error.detail.message);
+                let note = format!("{NOT_APPLIED}: {}", error.detail.message);
+                let replace = |engine: &mut Engine| {
+                    engine.life.notes.retain(|note| !note.starts_with(NOT_APPLIED));
+                    engine.life.notes.push(note);
+                };
                 // If the engine has ended, nobody is there to be told.
-                let _ = handle.change(|engine| engine.life.notes.push(note)).await;
+                let _ = handle.change(replace).await;
             }
         }
         notify("READY=1");
