@@ -235,8 +235,7 @@ fn shown(routes: &[Pattern]) -> String {
 }
 
 fn stale(made_for: u64, in_force: u64, since: &[String]) -> String {
-    let since = listed(since.iter().map(String::as_str));
-    let since = if since.is_empty() { String::new() } else { format!("; since then: {since}") };
+    let since = if since.is_empty() { String::new() } else { format!("; since then: {}", since.join("; ")) };
     format!("the edit is made for generation {made_for}, but generation {in_force} is in force{since}")
 }
 

@@ -49,9 +49,9 @@ async fn of_two_editors_the_second_is_refused() {
         assert_eq!(edited.generation, 2);
         let error = refused(second.delete("/v1/routes/blocked.example").await);
         assert_eq!((error.status, error.code), (412, Code::Stale));
-        let passed = "the edit is made for generation 1, but generation 2 is in force; since then: ";
-        assert!(error.detail.message.starts_with(passed), "{error}");
-        assert!(error.detail.message.contains("remove route silent.example, by "), "{error}");
+        let message = "the edit is made for generation 1, but generation 2 is in force; since then: remove route \
+                       silent.example, by ";
+        assert!(error.detail.message.starts_with(message), "{}", error.detail.message);
         let body = json!({"address": "192.168.1.20"});
         let error = refused(second.send::<Value>(Method::POST, "/v1/pools/cryo/backends", &body).await);
         assert_eq!(error.code, Code::Stale);
