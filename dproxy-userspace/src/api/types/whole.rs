@@ -28,17 +28,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// In a sentence: how much differs.
+    /// In a sentence: `12 routes, 1 pool differ; 14 names get another verdict`.
     pub fn summary(&self) -> String {
         if self.is_empty() {
             return "nothing differs".to_owned();
         }
-        let counts =
+        let all =
             [(self.routes.count(), "route"), (self.pools.count(), "pool"), (self.settings.len(), "setting")];
-        let counts =
-            counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| counted(count, what));
-        let names = counted(self.names_with_other_verdict, "name");
-        format!("{} differ; {names} with another verdict", counts.collect::<Vec<_>>().join(", "))
+        let differ: Vec<(usize, &str)> = all.into_iter().filter(|(count, _)| *count > 0).collect();
+        let subject = differ.iter().map(|(count, noun)| counted(*count, noun)).collect::<Vec<_>>().join(", ");
+        let verb = if matches!(differ[..], [(1, _)]) { "differs" } else { "differ" };
+        let names = self.names_with_other_verdict;
+        let get = if names == 1 { "gets" } else { "get" };
+        format!("{subject} {verb}; {} {get} another verdict", counted(names, "name"))
     }
 
     /// Does nothing differ?

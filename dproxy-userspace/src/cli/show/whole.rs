@@ -1,4 +1,4 @@
-use super::{Sheet, counted, target};
+use super::{Sheet, target};
 use crate::api::{Applied, ChangedRoute, Excerpt, Generation, History, Plan, PoolDifference, Route};
 use crate::cli::style::{Paint, Style, printable};
 use crate::cli::table::{Align, Cell, Table};
@@ -10,7 +10,7 @@ pub(in crate::cli) fn plan(plan: &Plan, style: Style) -> Vec<String> {
     if !plan.is_empty() {
         sheet.append(differences(plan, style));
     }
-    sheet.append(summary(plan));
+    sheet.append(vec![plan.summary()]);
     sheet.lines
 }
 
@@ -21,7 +21,7 @@ pub(in crate::cli) fn applied(applied: &Applied, style: Style) -> Vec<String> {
         return vec![format!("nothing differs (generation {generation})")];
     }
     let mut lines = differences(plan, style);
-    lines.extend(summary(plan));
+    lines.push(plan.summary());
     lines.push(String::new());
     lines.push(format!("generation {generation} is in force"));
     if let Some(until) = confirm_until {
@@ -95,21 +95,6 @@ impl Diff {
             self.line(sign, &format!("and {more} more"));
         }
     }
-}
-
-/// `12 routes, 1 pool differ; 14 names get another verdict`.
-fn summary(plan: &Plan) -> Vec<String> {
-    if plan.is_empty() {
-        return vec!["nothing differs".to_owned()];
-    }
-    let all =
-        [(plan.routes.count(), "route"), (plan.pools.count(), "pool"), (plan.settings.len(), "setting")];
-    let differ: Vec<(usize, &str)> = all.into_iter().filter(|(count, _)| *count > 0).collect();
-    let subject = differ.iter().map(|(count, noun)| counted(*count, noun)).collect::<Vec<_>>().join(", ");
-    let verb = if matches!(differ[..], [(1, _)]) { "differs" } else { "differ" };
-    let names = plan.names_with_other_verdict;
-    let get = if names == 1 { "gets" } else { "get" };
-    vec![format!("{subject} {verb}; {} {get} another verdict", counted(names, "name"))]
 }
 
 /// `dproxy history`.
