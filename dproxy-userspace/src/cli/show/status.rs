@@ -76,7 +76,7 @@ fn configuration(sheet: &mut Sheet, status: &Status) {
     };
     sheet.line("configuration", format!("{}{edits}", status.config));
     if status.file_differs == Some(true) {
-        sheet.painted("", "the file has changed since; `dproxy plan` shows how", Paint::Warning);
+        sheet.painted("", "the file says something else; `dproxy plan` shows what", Paint::Warning);
     }
     let StateFolder { folder: _, problem } = &status.state;
     if let Some(problem) = problem {

@@ -133,7 +133,7 @@ fn a_status_with_all_that_can_be_said() {
         "
 dproxy         0.1.0, process 4711, up 3 s since 2026-05-01T12:00:03Z
 configuration  /etc/dproxy/dproxy.toml and 1 live edit since it was applied
-               the file has changed since; `dproxy plan` shows how
+               the file says something else; `dproxy plan` shows what
 state          cannot write in /var/lib/dproxy: No space left on device; edits are refused until there is room
 generation     43, 1 route, 1 pool
 unconfirmed    generation 43; unless `dproxy confirm` comes within 1 min 1 s, generation 42 is put in force again (at 2026-05-01T12:01:03Z)
