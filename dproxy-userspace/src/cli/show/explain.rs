@@ -1,5 +1,5 @@
 use super::{Sheet, alternatives, policy, target};
-use crate::api::{Backend, Explanation, Path, Pool, Route};
+use crate::api::{Backend, Explanation, Path, Pool, Route, Target};
 use crate::cli::style::{Paint, Style};
 
 /// `dproxy explain`.
@@ -26,6 +26,11 @@ pub(in crate::cli) fn explanation(explanation: &Explanation, style: Style) -> Ve
     }
     if let Some(pool) = &explanation.pool {
         sheet.line("pool", format!("{}, {}", pool.name, policy(pool)));
+        if let Some(Target::Pool(from)) = explanation.route.as_ref().map(|route| &route.target)
+            && *from != pool.name
+        {
+            sheet.line("", format!("not {from}: this client is switched from there"));
+        }
         match (&explanation.hashed, &explanation.backend) {
             (Some(hashed), _) => sheet.line("", format!("hashed: {hashed}")),
             (None, Some(_)) => sheet.line("", "each query draws anew; this is one draw"),
