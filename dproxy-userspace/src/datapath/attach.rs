@@ -244,7 +244,7 @@ pub(super) fn remove_all(pins: &Pins) -> Result<Vec<String>, DatapathError> {
     pins.remove_dead();
     let interfaces = pins.interfaces();
     for &index in &interfaces {
-        InterfaceLock::take(index, &name_of(index))?;
+        InterfaceLock::take_to_detach(index, &name_of(index))?;
     }
     interfaces.into_iter().map(|index| remove_left(index, pins)).collect()
 }
@@ -252,7 +252,7 @@ pub(super) fn remove_all(pins: &Pins) -> Result<Vec<String>, DatapathError> {
 /// Removes what was left on an interface, unless a dproxy serves it; returns its name.
 fn remove_left(index: u32, pins: &Pins) -> Result<String, DatapathError> {
     let name = name_of(index);
-    let _lock = InterfaceLock::take(index, &name)?;
+    let _lock = InterfaceLock::take_to_detach(index, &name)?;
     for pin in [pins.path(index), pins.egress_path(index)] {
         if let Some((link, _)) = pins::pinned(&pin) {
             detach(link.as_fd(), &name);

@@ -24,16 +24,28 @@ pub(super) struct InterfaceLock {
 impl InterfaceLock {
     /// Takes the lock of an interface by its index. `interface` is its name, for messages.
     pub(super) fn take(index: u32, interface: &str) -> std::result::Result<Self, DatapathError> {
+        let advice = format!("stop that one, or take {interface} out of listen.interfaces");
+        Self::take_or(index, interface, "another dproxy", &advice)
+    }
+
+    /// The same for who does not want to serve it.
+    pub(super) fn take_to_detach(index: u32, interface: &str) -> std::result::Result<Self, DatapathError> {
+        Self::take_or(index, interface, "dproxy", "stop that first: on SIGINT, it detaches by itself")
+    }
+
+    fn take_or(
+        index: u32,
+        interface: &str,
+        who: &str,
+        advice: &str,
+    ) -> std::result::Result<Self, DatapathError> {
         let name = format!("dproxy/interface/{index}");
         match hold(name.as_bytes()) {
             Ok(socket) => Ok(Self { _socket: socket }),
             Err(Errno::EADDRINUSE) => {
                 let process =
                     holder(name.as_bytes()).map_or_else(|_| String::new(), |id| format!(" (process {id})"));
-                Err(DatapathError(format!(
-                    "interface {interface} is served by another dproxy{process}; stop that one, or take \
-                     {interface} out of listen.interfaces"
-                )))
+                Err(DatapathError(format!("interface {interface} is served by {who}{process}; {advice}")))
             }
             Err(error) => Err(DatapathError(format!("cannot lock interface {interface}: {}", error.desc()))),
         }
