@@ -76,8 +76,17 @@ impl Balancer {
         Self::go_on_in(&topology.balancer, topology.instance().folder(), binary)
     }
 
+    /// The same with other arguments behind `dproxy run`.
+    pub fn go_on_with(topology: &Topology, binary: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::run(&topology.balancer, topology.instance().folder(), binary, arguments)
+    }
+
     /// The same for any namespace and folder.
     pub fn go_on_in(namespace: &Namespace, folder: &Path, binary: &Path) -> Result<Self> {
+        Self::run(namespace, folder, binary, &[])
+    }
+
+    fn run(namespace: &Namespace, folder: &Path, binary: &Path, arguments: &[&str]) -> Result<Self> {
         require_binary(binary)?;
         let file = |name: &str| folder.join(name);
         let (config_file, socket, log) = (file("dproxy.toml"), file("dproxy.sock"), file("dproxy.log"));
@@ -85,7 +94,7 @@ impl Balancer {
 
         let mut command = namespace.command(binary);
         command.arg("run").arg("--config").arg(&config_file).arg("--socket").arg(&socket);
-        command.arg("--state").arg(file("state"));
+        command.arg("--state").arg(file("state")).args(arguments);
         // Its own process group: Ctrl-C is for us, and we end it when its time has come.
         command.stdout(output.try_clone()?).stderr(output).process_group(0);
         let process = command.spawn().with_context(|| format!("start {}", binary.display()))?;
