@@ -41,7 +41,7 @@ struct Tool {
     service: Option<&'static str>,
 }
 
-const TOOLS: [Tool; 12] = [
+const TOOLS: [Tool; 13] = [
     tool("ip", "iproute2", Purpose::Run),
     tool("ethtool", "ethtool", Purpose::Run),
     tool("dig", "bind9-dnsutils", Purpose::Run),
@@ -53,6 +53,7 @@ const TOOLS: [Tool; 12] = [
     tool("dnsperf", "dnsperf", Purpose::Test),
     tool("tcpdump", "tcpdump", Purpose::Test),
     tool("bpftool", "bpftool", Purpose::Test),
+    tool("strace", "strace", Purpose::Test),
     server("dnsdist", "dnsdist", "dnsdist", Purpose::Bench),
 ];
 
