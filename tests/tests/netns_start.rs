@@ -15,12 +15,13 @@ use std::time::Duration;
 use dproxy_lab::{Topology, default_binary, skip_without_root};
 use dproxy_tests::frames::wire_name;
 use dproxy_tests::net::{
-    Asker, B1, configuration, end, finish, listeners, servers, wait_for, wait_until, xdp_programs,
+    Asker, B1, become_nobody, configuration, end, finish, listeners, servers, wait_for, wait_until,
+    xdp_programs,
 };
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
-use nix::unistd::{User, setgid, setgroups, setuid};
+use nix::unistd::User;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -268,25 +269,6 @@ fn unmount_bpffs() -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
     Ok(umount2("/sys/fs/bpf", MntFlags::MNT_DETACH)?)
-}
-
-/// Gives up all rights before the program starts.
-fn become_nobody(command: &mut Command, binary: &File) {
-    let nobody = User::from_name("nobody").unwrap().unwrap();
-    let descriptor = binary.as_raw_fd();
-    let give_up = move || {
-        // The program is this descriptor: it has to survive until then.
-        nix::fcntl::fcntl(
-            // SAFETY: the parent holds it open until the child has ended.
-            unsafe { std::os::fd::BorrowedFd::borrow_raw(descriptor) },
-            nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
-        )?;
-        setgroups(&[])?;
-        setgid(nobody.gid)?;
-        Ok(setuid(nobody.uid)?)
-    };
-    // SAFETY: between fork and exec only system calls are made: nothing is allocated or locked.
-    unsafe { command.pre_exec(give_up) };
 }
 
 fn assert_nothing_happened(topology: &Topology, title: &str) {

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use dproxy_lab::Namespace;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, User, setgid, setgroups, setuid};
 
 use super::wait_for;
 
@@ -113,6 +116,24 @@ pub fn kernel_counter(namespace: &Namespace, suffix: &str) -> u64 {
     let counters: Vec<(&str, &str)> = v4.chain(v6).filter(|(name, _)| name.ends_with(suffix)).collect();
     assert!(counters.len() >= 2, "the kernel has no counters named {suffix}");
     counters.iter().map(|(_, packets)| packets.trim().parse::<u64>().unwrap()).sum()
+}
+
+/// Lets a command be one of the user nobody's, without any rights. Its program is `/proc/self/fd/…` of an open file:
+/// the way to that may be closed to nobody.
+pub fn become_nobody(command: &mut Command, binary: &File) {
+    let nobody = User::from_name("nobody").unwrap().unwrap();
+    let descriptor = binary.as_raw_fd();
+    let give_up = move || {
+        // The program is this descriptor: it has to survive until then.
+        // SAFETY: the parent holds it open until the child has ended.
+        let program = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        fcntl(program, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        setgroups(&[])?;
+        setgid(nobody.gid)?;
+        Ok(setuid(nobody.uid)?)
+    };
+    // SAFETY: between fork and exec only system calls are made: nothing is allocated or locked.
+    unsafe { command.pre_exec(give_up) };
 }
 
 /// Waits for the end of a process that somebody else started.

@@ -8,18 +8,26 @@
 //! * [`Real`]: DNS servers of the distribution.
 //! * [`Capture`], [`Wire`]: frames as they are on an interface.
 //! * [`Counters`]: what dproxy counted.
+//! * [`Operator`]: who types `dproxy …` and reads what it says.
+//! * [`Tracer`]: the steps in which dproxy writes, and kill -9 in front of any.
+//! * [`Crowd`]: ten thousand clients.
+//! * [`Mounted`]: a small disk, which fills up.
 
 mod ask;
 mod bystander;
 mod capture;
 mod commands;
 mod counters;
+mod crowd;
 mod dig;
 mod egress;
 pub mod messages;
+mod mounted;
+mod operator;
 mod real;
 mod resources;
 mod site;
+mod steps;
 mod stream;
 mod tcp;
 mod wire;
@@ -31,16 +39,20 @@ use std::time::{Duration, Instant};
 pub use ask::{Asker, many_askers};
 pub use bystander::Latency;
 pub use capture::Capture;
-pub use commands::{Ended, end, finish, installed, kernel_counter, xdp_programs};
+pub use commands::{Ended, become_nobody, end, finish, installed, kernel_counter, xdp_programs};
 pub use counters::Counters;
+pub use crowd::Crowd;
 pub use dig::Tool;
 pub use egress::egress_programs;
+pub use mounted::Mounted;
+pub use operator::{Operator, shown};
 pub use real::{Real, Software};
 pub use resources::{allocated, raise_file_limit};
 pub use site::{
     B1, B1_V6, B2, B2_V6, B3, B3_V6, Everything, NAMES, Site, configuration, listeners, servers, tables,
     wait_until_reachable,
 };
+pub use steps::{Step, Tracer};
 pub use stream::{Asked, Stream};
 pub use tcp::{TcpAsker, framed};
 pub use wire::{Wire, mac};

@@ -1,10 +1,12 @@
 //! A client over TCP.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use dproxy_lab::Namespace;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
 
 /// Much longer than any answer in one machine takes, but for the largest ones.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,9 +22,27 @@ impl TcpAsker {
         Self::try_new(namespace, server).unwrap_or_else(|error| panic!("connect to {server}: {error}"))
     }
 
-    /// The same, if it can be.
+    /// Connects to `server` out of `namespace`, from an address.
+    pub fn from(namespace: &Namespace, from: IpAddr, server: SocketAddr) -> Self {
+        let connected = || -> nix::Result<OwnedFd> {
+            let family = if from.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+            let stream = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+            bind(stream.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(from, 0)))?;
+            connect(stream.as_raw_fd(), &SockaddrStorage::from(server))?;
+            Ok(stream)
+        };
+        let stream = namespace.enter(connected).unwrap();
+        let stream = stream.unwrap_or_else(|error| panic!("connect from {from} to {server}: {error}"));
+        Self::on(stream.into()).unwrap()
+    }
+
+    /// The same as [`new`](Self::new), if it can be.
     pub fn try_new(namespace: &Namespace, server: SocketAddr) -> io::Result<Self> {
         let stream = namespace.enter(|| TcpStream::connect_timeout(&server, PATIENCE)).unwrap()?;
+        Self::on(stream)
+    }
+
+    fn on(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream })
