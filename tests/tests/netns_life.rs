@@ -83,6 +83,12 @@ fn an_ended_dproxy_leaves_nothing_behind() {
         let socket = balancer.socket().to_owned();
         wait_until("dproxy to end", PATIENCE, || balancer.ended().unwrap().is_some());
         assert_eq!(balancer.ended().unwrap().unwrap().code(), Some(0), "{signal}: exit status");
+        if signal == Signal::SIGTERM {
+            stage.assert_answered("SIGTERM leaves the fast path");
+            let mut detach = stage.topology.balancer.command(default_binary().unwrap());
+            let ended = finish(detach.args(["detach", "--bpffs", "/sys/fs/bpf/dproxy"]), PATIENCE);
+            assert_eq!((ended.code, ended.error.as_str()), (Some(0), ""), "dproxy detach");
+        }
         stage.assert_nothing_left(&socket, signal.as_str());
     }
 }
@@ -123,6 +129,7 @@ fn a_killed_dproxy_goes_on_and_is_succeeded_at_once() {
 fn run(topology: &Topology, config: &Path, socket: &Path) -> Command {
     let mut command = topology.balancer.command(default_binary().unwrap());
     command.arg("run").arg("--config").arg(config).arg("--socket").arg(socket);
+    command.arg("--state").arg(topology.instance().folder().join("second"));
     command
 }
 

@@ -90,11 +90,16 @@ fn right(topology: &Topology) -> String {
     configuration(topology, "native", &pools)
 }
 
-/// `dproxy run` in the balancer's namespace.
+/// `dproxy run` in the balancer's namespace. It knows nothing of what ran before.
 fn run(topology: &Topology, program: &Path, config: &Path) -> Command {
+    let folder = topology.instance().folder();
+    let state = folder.join("state");
+    if state.exists() {
+        fs::remove_dir_all(&state).unwrap();
+    }
     let mut command = topology.balancer.command(program);
-    command.arg("run").arg("--config").arg(config);
-    command.arg("--socket").arg(topology.instance().folder().join("dproxy.sock"));
+    command.arg("run").arg("--config").arg(config).arg("--state").arg(state);
+    command.arg("--socket").arg(folder.join("dproxy.sock"));
     command
 }
 
