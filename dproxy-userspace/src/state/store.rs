@@ -178,13 +178,12 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a generation that waited for its confirmation. If it stays after a power cut, the next start
-    /// removes it.
+    /// Removes a generation that waited for its confirmation. It waits no more, even if its file stays, which the
+    /// next start removes.
     pub fn discard(&mut self, generation: u64) -> Result<(), StateError> {
         self.waiting(generation)?;
-        self.disk.remove(&self.folder.unconfirmed(generation)).map_err(self.cannot_write())?;
         self.unconfirmed = None;
-        Ok(())
+        self.disk.remove(&self.folder.unconfirmed(generation)).map_err(self.cannot_write())
     }
 
     fn waiting(&self, generation: u64) -> Result<Header, StateError> {
