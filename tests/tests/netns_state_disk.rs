@@ -160,9 +160,22 @@ fn a_generation_that_nobody_confirms_goes_away_though_the_disk_is_full() {
     assert_eq!(history.matches("in force").count(), 1, "one generation is in force: {history}");
     disk.make_room();
     stage.assert_taken(&operator);
+
+    // What cannot be written down cannot be confirmed.
+    operator.does("apply --confirm 2s --discard-edits");
+    let read_only = Mounted::read_only(&stage.state().join("generations"));
+    operator.is_refused("confirm", READ_ONLY);
+    stage.assert_answered(&[("b.test", "a")], "unconfirmed");
+    wait_until("the way back", PATIENCE, || operator.status().get("unconfirmed").is_none());
+    stage.assert_answered(&[("b.test", "b")], "taken back");
+    let history = operator.does("history");
+    assert_eq!(history.matches("in force").count(), 1, "one generation is in force: {history}");
+    assert!(!history.contains("waits to be confirmed"), "nobody waits any more: {history}");
+    drop(read_only);
     balancer.kill().unwrap();
     let (_balancer, operator) = stage.start();
     assert_eq!(operator.configuration(), before, "after the next start");
+    operator.does("status");
 }
 
 #[test]
