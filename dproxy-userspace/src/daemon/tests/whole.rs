@@ -182,7 +182,8 @@ async fn tables_grow_when_routes_do_not_fit() {
         config.routes.insert(format!("n{number}.example").parse().unwrap(), Target::from_word("cryo"));
     }
     engine.apply(wanted(config.clone())).await.unwrap();
-    let (enlarged, capacity) = (datapath.tables().enlarged, datapath.tables().capacity);
+    let enlarged = datapath.tables().enlarged;
+    let capacity = datapath.tables().capacity;
     assert_eq!((enlarged, capacity.routes), (1, 128));
     assert_eq!((engine.config.clone(), engine.generation), (config, 2));
     datapath.route_id("n99.example");
