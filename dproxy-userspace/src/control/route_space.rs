@@ -104,6 +104,11 @@ impl RouteSpace {
         before: Option<&Held>,
         capacity: &Capacity,
     ) -> Result<RouteRows<'c>, CompileError> {
+        // First of all: where they do not fit, ids for them may be missing as well.
+        let (names, long) = names_of(config);
+        if names > capacity.routes as usize || long > capacity.long_names as usize {
+            return Err(CompileError::Routes { names, long });
+        }
         let mut space = Self { ids: self.ids.clone(), ..Self::new() };
         let mut reused = Vec::new();
         let mut named: Vec<(&Name, RouteTarget, RouteTarget)> = Vec::new();
@@ -146,9 +151,6 @@ impl RouteSpace {
             let (route, long_name) = entry(name, *at, *below, long_names.len() as u32);
             routes.push(route);
             long_names.extend(long_name);
-        }
-        if count > capacity.routes || long_names.len() > capacity.long_names as usize {
-            return Err(CompileError::Routes { names: named.len(), long: long_names.len() });
         }
         // With some room, so that not every further route makes them be built anew.
         let buckets = buckets_for(count + count / 4).min(capacity.route_buckets);

@@ -202,6 +202,17 @@ fn more_routes_than_fit_change_nothing() {
 }
 
 #[test]
+fn more_routes_than_ids_need_larger_tables() {
+    let mut halves = Halves::new(config(&["blue"]), Capacity::for_routes(4, 10));
+    let mut change = Change::default();
+    for number in 0..=halves.capacity.route_ids {
+        change.routes.extend(route(&format!("n{number}.example"), Some("blue")).routes);
+    }
+    let names = change.routes.len();
+    assert_eq!(halves.make(&change).unwrap_err(), CompileError::Routes { names, long: 0 });
+}
+
+#[test]
 fn pools_change_without_touching_routes() {
     let mut halves = Halves::new(config(&["blue", "green"]), Capacity::for_routes(64, 10));
     halves.make(&route(".", Some("green"))).unwrap();
