@@ -36,6 +36,7 @@ mod program {
         packet::Packet as _,
         pipeline::{self, Action, Outcome},
         reason::Reason,
+        tables::Tables as _,
     };
 
     use crate::{
@@ -52,6 +53,11 @@ mod program {
         core::hint::black_box(ctx.data_end() - ctx.data());
         let mut packet = Xdp::new(&ctx);
         let asked = packet.explain_request(Maps.explain_key());
+        if asked.is_none() && Maps.active() == 0 {
+            // Until a generation is in force, the program before this one goes on, if there is one.
+            // SAFETY: the context is this program's.
+            unsafe { PREDECESSOR.tail_call(&ctx, 0) };
+        }
         let Some(work) = PerPacket.work() else { return XDP_ABORTED };
         let (action, reason) = match pipeline::run(&mut packet, &Maps, &mut PerPacket, work, asked) {
             Outcome::Ended(action, reason) => (action, reason),

@@ -125,13 +125,14 @@ impl Drop for Place {
     }
 }
 
-/// Attaches the programs to all places, XDP in one mode; then removes what dproxy left on other interfaces.
+/// Attaches the programs to all places, XDP in one mode; then removes what dproxy left on other interfaces. `attached`
+/// is called when all XDP programs are there, and not yet all of the egress programs.
 pub(super) fn attach(
     places: &mut [Place],
-    program: BorrowedFd<'_>,
-    egress: Option<BorrowedFd<'_>>,
+    (program, egress): (BorrowedFd<'_>, Option<BorrowedFd<'_>>),
     mode: XdpMode,
     pins: &Pins,
+    attached: impl FnOnce(),
 ) -> Result<(), DatapathError> {
     // There will be replies as soon as there are queries. But what a process before has left, it may need on, if
     // this one is refused.
@@ -149,6 +150,7 @@ pub(super) fn attach(
         XdpMode::Auto => attach_auto(places, program)?,
         XdpMode::Off => None,
     };
+    attached();
     for place in places.iter_mut().filter(|place| place.egress.is_left()) {
         place.attach_egress(egress)?;
     }

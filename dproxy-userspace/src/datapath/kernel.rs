@@ -293,8 +293,20 @@ impl Datapath for Kernel {
     }
 
     fn attach(&mut self) -> Result<(), DatapathError> {
-        let (program, egress) = (self.loaded.program()?, self.loaded.egress_program()?);
-        attach::attach(&mut self.places, program, egress, self.options.mode, &self.pins)
+        let (loaded, active) = (&self.loaded, self.loaded.maps.active());
+        let programs = (loaded.program()?, loaded.egress_program()?);
+        // One interface gets its program after the other, which takes milliseconds. Meanwhile the reply to a query
+        // that came by one may leave by another, whose program has to know it. Those that share flights do; else all
+        // packets are the predecessor's until the last interface has its program.
+        if self.handing_back.is_some() && self.places.iter().any(|place| place.left_program().is_some()) {
+            loaded.maps.activate(0);
+        }
+        let all_attached = || loaded.maps.activate(active);
+        let attached =
+            attach::attach(&mut self.places, programs, self.options.mode, &self.pins, all_attached);
+        // If one has refused, those that have it serve.
+        loaded.maps.activate(active);
+        attached
     }
 
     fn attachments(&self) -> Vec<Attachment> {
