@@ -57,6 +57,7 @@ mod program {
             // Until a generation is in force, the program before this one goes on, if there is one.
             // SAFETY: the context is this program's.
             unsafe { PREDECESSOR.tail_call(&ctx, 0) };
+            return XDP_PASS;
         }
         let Some(work) = PerPacket.work() else { return XDP_ABORTED };
         let (action, reason) = match pipeline::run(&mut packet, &Maps, &mut PerPacket, work, asked) {
