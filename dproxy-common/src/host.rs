@@ -127,6 +127,10 @@ impl State for HostState {
         Some(&mut self.cursor)
     }
 
+    fn next_chunk(&self) -> Option<u64> {
+        Some(self.next_chunk)
+    }
+
     fn take_chunk(&mut self) -> Option<u64> {
         let first = self.next_chunk;
         self.next_chunk += CHUNK;

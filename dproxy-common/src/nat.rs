@@ -31,7 +31,10 @@ pub struct Ticket {
 #[inline(always)]
 pub fn take<S: State>(settings: &NatSettings, state: &mut S) -> Option<Ticket> {
     let mut cursor = *state.cursor()?;
-    if cursor.next % CHUNK == 0 {
+    // A processor that was idle for long holds the rest of a chunk that others are about to get, or have got, with
+    // the next round of the ring: what it took of that would be taken from queries under way.
+    let is_old = state.next_chunk()?.wrapping_sub(cursor.next) >> ((settings.slot_bits - 1) & 63) != 0;
+    if cursor.next % CHUNK == 0 || is_old {
         cursor.next = state.take_chunk()?;
     }
     cursor.random = xorshift(cursor.random);
@@ -129,8 +132,11 @@ const fn scramble(state: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::abi::TokenKeys;
+    use crate::host::HostState;
+    use core::mem::swap;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+    use std::vec::Vec;
 
     prop_compose! {
         fn settings()(slot_bits in 10u32..=24, port_bits in 10u32..=15, keys: [u32; 3]) -> NatSettings {
@@ -155,6 +161,27 @@ mod tests {
             let port = settings.port_first + (u32::from(offset) & ((1 << settings.port_bits) - 1));
             let (slot, _) = decode(&settings, Be16::new(port as u16), id);
             prop_assert!(slot < 1 << settings.slot_bits);
+        }
+    }
+
+    #[test]
+    fn a_processor_that_was_idle_takes_nothing_from_others() {
+        let settings =
+            NatSettings { slot_bits: 10, port_bits: 14, port_first: 16384, ..NatSettings::default() };
+        let mut state = HostState::new(10, 7);
+        let mut idle = state.cursor;
+        let take = |state: &mut HostState| take(&settings, state).unwrap().slot;
+        swap(&mut state.cursor, &mut idle);
+        let first = take(&mut state);
+        assert_eq!(take(&mut state), first + 1);
+        swap(&mut state.cursor, &mut idle);
+        // The other one goes all around the ring.
+        let mut taken: Vec<u32> = (0..1020).map(|_| take(&mut state)).collect();
+        let under_way = taken.split_off(950);
+        assert!(under_way.contains(&(first + 2)), "it comes by what the idle one holds");
+        swap(&mut state.cursor, &mut idle);
+        for _ in 0..CHUNK {
+            assert!(!under_way.contains(&take(&mut state)));
         }
     }
 

@@ -77,6 +77,8 @@ pub trait State {
     fn ticks(&self) -> u32;
     /// This processor's cursor.
     fn cursor(&mut self) -> Option<&mut Cursor>;
+    /// The first slot of the chunk that the next processor gets.
+    fn next_chunk(&self) -> Option<u64>;
     /// The first of the next [`CHUNK`](crate::abi::CHUNK) slots, for this processor alone.
     fn take_chunk(&mut self) -> Option<u64>;
     /// A slot of the ring.

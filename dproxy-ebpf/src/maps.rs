@@ -178,6 +178,12 @@ impl State for PerPacket {
     }
 
     #[inline(always)]
+    fn next_chunk(&self) -> Option<u64> {
+        // SAFETY: a map element is valid for reads. Volatile, because other processors change it.
+        NEXT_CHUNK.get_ptr(0).map(|next| unsafe { next.read_volatile() })
+    }
+
+    #[inline(always)]
     fn take_chunk(&mut self) -> Option<u64> {
         let next = NEXT_CHUNK.get_ptr_mut(0)?;
         // SAFETY: a map element is valid for atomic access.
