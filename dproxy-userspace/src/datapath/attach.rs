@@ -248,6 +248,7 @@ pub(super) fn remove_all(pins: &Pins) -> Result<Vec<String>, DatapathError> {
     for &index in &interfaces {
         InterfaceLock::take_to_detach(index, &name_of(index))?;
     }
+    pins.remove_predecessors();
     interfaces.into_iter().map(|index| remove_left(index, pins)).collect()
 }
 

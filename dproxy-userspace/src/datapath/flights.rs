@@ -17,7 +17,7 @@ use super::bpf::{self, MapInfo};
 use super::{DatapathError, KernelOptions, maps};
 
 /// The maps that are shared, in the order in which they are made.
-pub(super) const MAPS: [&str; 12] = [
+pub(super) const MAPS: [&str; 13] = [
     "SLOTS",
     "NEXT_CHUNK",
     "CURSORS",
@@ -30,6 +30,7 @@ pub(super) const MAPS: [&str; 12] = [
     "REASONS",
     "RECEIVED",
     "OVERWRITTEN",
+    "PREDECESSOR",
 ];
 
 /// The kernel keeps so much of a map's name.

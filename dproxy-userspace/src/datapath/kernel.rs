@@ -87,6 +87,8 @@ pub struct Kernel {
     prepared: Option<Patch>,
     /// Since when replies of a predecessor are handed to it.
     pub(super) handing_back: Option<Instant>,
+    /// Does the end of the process leave all as it is?
+    stays: bool,
 }
 
 /// A generation has been put in force.
@@ -116,8 +118,13 @@ impl Kernel {
             .collect::<Result<_, DatapathError>>()?;
         let predecessor = predecessor(&places);
         let loaded = Loaded::load(options, predecessor.as_ref())?;
+        if let Some(stranger) = predecessor.as_ref().filter(|_| !loaded.shares_flights) {
+            loaded.ask_before_passing(stranger, &pins);
+        }
         Ok(Self {
-            handing_back: predecessor.filter(|_| !loaded.shares_flights).map(|_| Instant::now()),
+            // One whose flights are shared may have had a stranger before it.
+            handing_back: predecessor.map(|_| Instant::now()),
+            stays: false,
             places,
             pins,
             options: options.clone(),
@@ -259,11 +266,13 @@ impl Datapath for Kernel {
     fn tick(&mut self) {
         if self.handing_back.is_some_and(|since| since.elapsed() >= HANDING_BACK) {
             self.loaded.forget_predecessor();
+            self.pins.remove_predecessors();
             self.handing_back = None;
         }
     }
 
     fn stay(&mut self) {
+        self.stays = true;
         self.places.iter_mut().for_each(Place::stay);
         self.pins.stay();
     }
@@ -295,10 +304,11 @@ impl Datapath for Kernel {
     fn attach(&mut self) -> Result<(), DatapathError> {
         let (loaded, active) = (&self.loaded, self.loaded.maps.active());
         let programs = (loaded.program()?, loaded.egress_program()?);
+        let hands_over = self.handing_back.is_some() && !loaded.shares_flights;
         // One interface gets its program after the other, which takes milliseconds. Meanwhile the reply to a query
         // that came by one may leave by another, whose program has to know it. Those that share flights do; else all
         // packets are the predecessor's until the last interface has its program.
-        if self.handing_back.is_some() && self.places.iter().any(|place| place.left_program().is_some()) {
+        if hands_over && self.places.iter().any(|place| place.left_program().is_some()) {
             loaded.maps.activate(0);
         }
         let all_attached = || loaded.maps.activate(active);
@@ -311,6 +321,17 @@ impl Datapath for Kernel {
 
     fn attachments(&self) -> Vec<Attachment> {
         self.places.iter().map(Place::attachment).collect()
+    }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        match self.places.iter().any(|place| place.left_program().is_some()) {
+            _ if self.stays => {}
+            // It was not attached: all stays with the process before.
+            true => self.pins.remove_own_predecessor(),
+            false => self.pins.remove_predecessors(),
+        }
     }
 }
 

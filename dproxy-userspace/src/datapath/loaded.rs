@@ -19,6 +19,7 @@ use super::{
     load::{self, incomplete},
     maps::Maps,
     packet_log::PacketLog,
+    pins::Pins,
     table::Table,
     verify::verify,
 };
@@ -73,19 +74,19 @@ impl Loaded {
             holds: Holds::default(),
             ebpf,
         };
-        if let Some(stranger) = predecessor.filter(|_| shared.is_none()) {
-            loaded.ask_before_passing(stranger);
-        }
         Ok(loaded)
     }
 
-    /// Replies that are not known here may be known to a predecessor whose slots are not ours.
-    fn ask_before_passing(&self, predecessor: &Predecessor) {
-        let set = self.predecessor().map(|map| bpf::set_program(map, predecessor.program.as_fd()));
-        match set {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("the replies under way are lost: {error}"),
-            Err(error) => tracing::warn!("the replies under way are lost: {error}"),
+    /// Replies that are not known here may be known to a predecessor whose slots are not ours: also when this process
+    /// has ended, so its map is pinned.
+    pub(super) fn ask_before_passing(&self, predecessor: &Predecessor, pins: &Pins) {
+        let set = |map| {
+            bpf::set_program(map, predecessor.program.as_fd())
+                .map_err(|error| DatapathError(error.to_string()))?;
+            pins.pin_predecessor(map)
+        };
+        if let Err(error) = self.predecessor().and_then(set) {
+            tracing::warn!("the replies under way are lost: {error}");
         }
     }
 

@@ -14,7 +14,8 @@ use super::{
     bpf::{self, LinkInfo},
 };
 
-/// The pinned links: `<bpffs>/links/<network namespace>-<interface index>`, and the same with `-egress`.
+/// The pinned links: `<bpffs>/links/<network namespace>-<interface index>`, and the same with `-egress`. For a while
+/// after a program of another schema was replaced, also the map that has it.
 ///
 /// By index, not by name: a link stays with its interface when that is renamed, and a name may have a
 /// dot, which a BPF file system does not take. The namespace's number keeps interfaces with one index
@@ -59,13 +60,13 @@ impl Pins {
         })
     }
 
-    /// Pins a link at a path, if it is not.
+    /// Pins a link or a map at a path, if it is not.
     pub(super) fn pin(&self, link: BorrowedFd<'_>, path: &Path) -> Result<(), DatapathError> {
         // Another dproxy that has ended may have removed it.
         self.make_folder()?;
         match bpf::pin(link, path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                Err(DatapathError(format!("cannot pin a link at {}: {error}", path.display())))
+                Err(DatapathError(format!("cannot pin anything at {}: {error}", path.display())))
             }
             Ok(()) | Err(_) => Ok(()),
         }
@@ -95,6 +96,35 @@ impl Pins {
     /// Where the link of an interface is pinned.
     pub(super) fn path(&self, interface: u32) -> PathBuf {
         self.folder.join(format!("{}-{interface}", self.namespace))
+    }
+
+    /// Keeps the predecessor of a program, which the kernel would remove from the map with the process.
+    pub(super) fn pin_predecessor(&self, map: BorrowedFd<'_>) -> Result<(), DatapathError> {
+        let path = self.own_predecessor_path();
+        // From a process of the same number, long ago.
+        remove(&path);
+        self.pin(map, &path)
+    }
+
+    /// Lets go what this process has kept so.
+    pub(super) fn remove_own_predecessor(&self) {
+        remove(&self.own_predecessor_path());
+    }
+
+    /// Lets go what any process has kept so.
+    pub(super) fn remove_predecessors(&self) {
+        let prefix = self.predecessor_prefix();
+        let is_predecessor =
+            |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.strip_prefix(&prefix)).is_some();
+        self.all().filter(is_predecessor).for_each(|path| remove(&path));
+    }
+
+    fn own_predecessor_path(&self) -> PathBuf {
+        self.folder.join(format!("{}{}", self.predecessor_prefix(), std::process::id()))
+    }
+
+    fn predecessor_prefix(&self) -> String {
+        format!("{}-predecessor-", self.namespace)
     }
 
     /// The interfaces of this namespace for which there is a pin.
