@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::Result;
 
-use crate::{Instance, Namespace, XdpPass};
+use crate::{Instance, Namespace, XdpPass, XdpReflector};
 
 /// The balancer's addresses for clients, IPv4 first, on its loopback interface.
 pub const LISTENERS: [IpAddr; 2] = [
@@ -48,7 +48,8 @@ pub struct Topology {
 /// A host with one interface, [`HOST_INTERFACE`], whose default route is the balancer.
 #[derive(Debug)]
 pub struct Host {
-    _xdp_pass: Option<XdpPass>,
+    xdp_pass: Option<XdpPass>,
+    reflector: Option<XdpReflector>,
     /// The host's namespace.
     pub namespace: Namespace,
     /// Its IPv4 address.
@@ -87,6 +88,15 @@ impl Topology {
 }
 
 impl Host {
+    /// From now on an [`XdpReflector`] with this mark answers at a port.
+    pub fn reflect(&mut self, port: u16, mark: u16) -> Result<()> {
+        // There is room for one program.
+        self.xdp_pass = None;
+        self.reflector = None;
+        self.reflector = Some(XdpReflector::attach_marking(&self.namespace, HOST_INTERFACE, port, mark)?);
+        Ok(())
+    }
+
     /// Both addresses of the host with `port`, IPv4 first.
     pub fn sockets(&self, port: u16) -> [SocketAddr; 2] {
         [SocketAddr::from((self.v4, port)), SocketAddr::from((self.v6, port))]
@@ -174,7 +184,7 @@ impl Host {
             namespace.add_default_route(gateway)?;
         }
         let balancer_interface = balancer_interface.to_owned();
-        Ok(Self { _xdp_pass: xdp_pass, namespace, v4, v6, balancer_interface })
+        Ok(Self { xdp_pass, reflector: None, namespace, v4, v6, balancer_interface })
     }
 }
 

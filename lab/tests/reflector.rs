@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use dproxy_lab::dns::op::MessageType;
@@ -11,6 +11,7 @@ use dproxy_lab::{AskError, Instance, Namespace, Question, XdpPass, XdpReflector,
 
 const PORT: u16 = 5353;
 const REFLECTOR: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+const REFLECTOR_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2));
 
 fn fresh_namespace(name: &str) -> Namespace {
     Namespace::remove(name).unwrap();
@@ -27,6 +28,8 @@ fn a_query_comes_back_as_a_response_with_the_mark() {
     client.add_veth("eth0", &server, "eth0").unwrap();
     client.add_address("eth0", Ipv4Addr::new(192, 0, 2, 1).into(), 24).unwrap();
     server.add_address("eth0", REFLECTOR, 24).unwrap();
+    client.add_address("eth0", Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1).into(), 64).unwrap();
+    server.add_address("eth0", REFLECTOR_V6, 64).unwrap();
     let _pass = XdpPass::attach(&client, "eth0").unwrap();
     let _reflector = XdpReflector::attach(&server, "eth0", PORT).unwrap();
 
@@ -34,7 +37,8 @@ fn a_query_comes_back_as_a_response_with_the_mark() {
     for number in 0..200 {
         let name = Name::from_ascii(format!("www{number}.bench.example.")).unwrap();
         let question = Question::new(name.clone(), RecordType::AAAA);
-        let reply = question.ask(&client, SocketAddr::from((REFLECTOR, PORT))).unwrap();
+        let reflector = [REFLECTOR, REFLECTOR_V6][number % 2];
+        let reply = question.ask(&client, SocketAddr::from((reflector, PORT))).unwrap();
         assert_eq!(reply.message.message_type, MessageType::Response, "{name}: QR is set");
         assert!(reply.message.authoritative, "{name}: the mark is set");
         assert_eq!(reply.message.queries[0].name(), &name, "the question is as it was");

@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::Attached;
 use super::instruction::Condition::{AnyBit, Equal, Greater, NotEqual};
@@ -17,22 +17,68 @@ use crate::Namespace;
 const XDP_PASS: i32 = 2;
 const XDP_TX: i32 = 3;
 
-// Where things are in a frame: Ethernet, IPv4 without options, UDP, DNS header.
 const MAC_DESTINATION: i16 = 0;
 const MAC_SOURCE: i16 = 6;
 const ETHER_TYPE: i16 = 12;
-const IP_VERSION_AND_LENGTH: i16 = 14;
-const IP_PROTOCOL: i16 = 23;
-const IP_SOURCE: i16 = 26;
-const IP_DESTINATION: i16 = 30;
-const UDP_SOURCE: i16 = 34;
-const UDP_DESTINATION: i16 = 36;
-const UDP_CHECKSUM: i16 = 40;
-const DNS_FLAGS: i16 = 44;
-const HEADERS: i32 = 54;
-
-const IPV4_WITHOUT_OPTIONS: i32 = 0x45;
+const IP: i16 = 14;
 const UDP: i32 = 17;
+
+/// Where things are in a frame of one IP version, without options and extension headers.
+struct Layout {
+    ether_type: u16,
+    /// What the first octet of the IP header is, if that is to be seen.
+    first_octet: Option<i32>,
+    protocol: i16,
+    source: i16,
+    destination: i16,
+    /// Words of an address.
+    words: i16,
+    udp: i16,
+}
+
+const V4: Layout = Layout {
+    ether_type: 0x0800,
+    // Version 4, and a header of five words: no options.
+    first_octet: Some(0x45),
+    protocol: IP + 9,
+    source: IP + 12,
+    destination: IP + 16,
+    words: 1,
+    udp: IP + 20,
+};
+const V6: Layout = Layout {
+    ether_type: 0x86dd,
+    // The traffic class begins in it.
+    first_octet: None,
+    protocol: IP + 6,
+    source: IP + 8,
+    destination: IP + 24,
+    words: 4,
+    udp: IP + 40,
+};
+
+impl Layout {
+    const fn source_port(&self) -> i16 {
+        self.udp
+    }
+
+    const fn destination_port(&self) -> i16 {
+        self.udp + 2
+    }
+
+    const fn checksum(&self) -> i16 {
+        self.udp + 6
+    }
+
+    const fn flags(&self) -> i16 {
+        self.udp + 8 + 2
+    }
+
+    /// Octets up to the end of the DNS header.
+    const fn headers(&self) -> i32 {
+        self.udp as i32 + 8 + 12
+    }
+}
 
 /// struct xdp_md, as far as we read it.
 #[repr(C)]
@@ -41,7 +87,7 @@ struct Context {
     data_end: u32,
 }
 
-/// An XDP program that answers DNS over UDP and IPv4 by itself; detached on drop.
+/// An XDP program that answers DNS over UDP by itself; detached on drop.
 ///
 /// A query to its port goes back as it came, with the bits [`MARK`](Self::MARK) set. All other frames
 /// pass. What is on the other end of the veth needs an XDP program too, [`XdpPass`](crate::XdpPass) at
@@ -58,35 +104,55 @@ impl XdpReflector {
 
     /// Attaches the program to `interface`, in native mode; it answers at `port`.
     pub fn attach(namespace: &Namespace, interface: &str, port: u16) -> Result<Self> {
-        Ok(Self { _attached: Attached::attach(namespace, interface, &program(port))? })
+        Self::attach_marking(namespace, interface, port, Self::MARK)
+    }
+
+    /// The same with a mark of its own, by which several can be told apart: QR, and other bits of the flags word's
+    /// upper half.
+    pub fn attach_marking(namespace: &Namespace, interface: &str, port: u16, mark: u16) -> Result<Self> {
+        let [mark, rest] = mark.to_be_bytes();
+        ensure!(mark & QR != 0 && rest == 0, "a mark has QR set, and no bit of the lower half");
+        Ok(Self { _attached: Attached::attach(namespace, interface, &program(port, mark))? })
     }
 }
 
-fn program(port: u16) -> Vec<Instruction> {
-    let [mark_high, _] = XdpReflector::MARK.to_be_bytes();
-    let turn = [turn_around(), set_flags(mark_high), mend_checksum(mark_high)].concat();
-    let mut program = vec![compute(Move, R0, XDP_PASS)];
-    program.extend(is_query(port, turn.len() + 1));
-    program.extend(turn);
-    program.extend([compute(Move, R0, XDP_TX), exit()]);
-    program
+/// In the upper half of the flags word.
+const QR: u8 = 0x80;
+
+fn program(port: u16, mark: u8) -> Vec<Instruction> {
+    let versions = [V4, V6].iter().flat_map(|layout| reflect(layout, port, mark));
+    versions.chain([compute(Move, R0, XDP_PASS), exit()]).collect()
+}
+
+/// Ends with what is a query to the port in a frame of this layout; all else comes out behind.
+fn reflect(layout: &Layout, port: u16, mark: u8) -> Vec<Instruction> {
+    let turn = [
+        turn_around(layout),
+        set_flags(layout, mark),
+        mend_checksum(layout, mark),
+        vec![compute(Move, R0, XDP_TX), exit()],
+    ];
+    let turn = turn.concat();
+    let mut reflect = is_query(layout, port, turn.len());
+    reflect.extend(turn);
+    reflect
 }
 
 /// `R6` is the frame. What is no query to the port skips so many instructions after these.
-fn is_query(port: u16, skipped: usize) -> Vec<Instruction> {
-    let checks = [
-        (U16, ETHER_TYPE, NotEqual, in_memory(0x0800)),
-        (U8, IP_VERSION_AND_LENGTH, NotEqual, IPV4_WITHOUT_OPTIONS),
-        (U8, IP_PROTOCOL, NotEqual, UDP),
-        (U16, UDP_DESTINATION, NotEqual, in_memory(port)),
-        (U8, DNS_FLAGS, AnyBit, i32::from(XdpReflector::MARK >> 8)),
-    ];
+fn is_query(layout: &Layout, port: u16, skipped: usize) -> Vec<Instruction> {
+    let mut checks = vec![(U16, ETHER_TYPE, NotEqual, in_memory(layout.ether_type))];
+    checks.extend(layout.first_octet.map(|octet| (U8, IP, NotEqual, octet)));
+    checks.extend([
+        (U8, layout.protocol, NotEqual, UDP),
+        (U16, layout.destination_port(), NotEqual, in_memory(port)),
+        (U8, layout.flags(), AnyBit, i32::from(QR)),
+    ]);
     let mut left = i16::try_from(2 * checks.len() + skipped).unwrap_or(i16::MAX);
     let mut instructions = vec![
         load(U32, R6, R1, offset_of!(Context, data) as i16),
         load(U32, R3, R1, offset_of!(Context, data_end) as i16),
         compute_by(Move, R2, R6),
-        compute(Add, R2, HEADERS),
+        compute(Add, R2, layout.headers()),
         jump_by(Greater, R2, R3, left),
     ];
     for (size, offset, condition, value) in checks {
@@ -96,13 +162,14 @@ fn is_query(port: u16, skipped: usize) -> Vec<Instruction> {
     instructions
 }
 
-fn turn_around() -> Vec<Instruction> {
-    let fields = [
+fn turn_around(layout: &Layout) -> Vec<Instruction> {
+    let mut fields = vec![
         (U32, MAC_DESTINATION, MAC_SOURCE),
         (U16, MAC_DESTINATION + 4, MAC_SOURCE + 4),
-        (U32, IP_SOURCE, IP_DESTINATION),
-        (U16, UDP_SOURCE, UDP_DESTINATION),
+        (U16, layout.source_port(), layout.destination_port()),
     ];
+    let word = |number| (U32, layout.source + 4 * number, layout.destination + 4 * number);
+    fields.extend((0..layout.words).map(word));
     fields.into_iter().flat_map(|(size, one, other)| swap(size, one, other)).collect()
 }
 
@@ -111,15 +178,16 @@ fn swap(size: Size, one: i16, other: i16) -> [Instruction; 4] {
     [at(R4, one), at(R5, other), store(size, R6, other, R4), store(size, R6, one, R5)]
 }
 
-fn set_flags(mark: u8) -> Vec<Instruction> {
-    vec![load(U8, R2, R6, DNS_FLAGS), compute(Or, R2, i32::from(mark)), store(U8, R6, DNS_FLAGS, R2)]
+fn set_flags(layout: &Layout, mark: u8) -> Vec<Instruction> {
+    let flags = layout.flags();
+    vec![load(U8, R2, R6, flags), compute(Or, R2, i32::from(mark)), store(U8, R6, flags, R2)]
 }
 
-/// RFC 1624: the sum grows by the mark, since the swaps leave it as it is. RFC 768: zero says that there
+/// RFC 1624: the sum grows by the mark, which no query has, since the swaps leave it as it is. RFC 768: zero says that there
 /// is no checksum, and is never the value of one.
-fn mend_checksum(mark: u8) -> Vec<Instruction> {
+fn mend_checksum(layout: &Layout, mark: u8) -> Vec<Instruction> {
     vec![
-        load(U16, R2, R6, UDP_CHECKSUM),
+        load(U16, R2, R6, layout.checksum()),
         jump(Equal, R2, 0, 9),
         compute(Xor, R2, 0xffff),
         compute(Add, R2, in_memory(u16::from(mark) << 8)),
@@ -130,7 +198,7 @@ fn mend_checksum(mark: u8) -> Vec<Instruction> {
         compute(And, R2, 0xffff),
         jump(Equal, R2, 0xffff, 1),
         compute(Xor, R2, 0xffff),
-        store(U16, R6, UDP_CHECKSUM, R2),
+        store(U16, R6, layout.checksum(), R2),
     ]
 }
 
