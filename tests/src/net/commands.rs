@@ -103,12 +103,17 @@ pub fn xdp_programs(namespace: &Namespace) -> BTreeMap<String, (&'static str, u3
 
 /// The sum of the kernel's counters of a namespace, of IPv4 and IPv6, whose names end with `suffix`.
 pub fn kernel_counter(namespace: &Namespace, suffix: &str) -> u64 {
+    namespace.enter(|| kernel_counter_here(suffix)).unwrap()
+}
+
+/// The same in the namespace that this thread is in.
+pub(super) fn kernel_counter_here(suffix: &str) -> u64 {
     let read = |file: &str| {
         // Not `/proc/net`: that is the main thread's.
         let path = format!("/proc/thread-self/net/{file}");
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("read {path}: {error}"))
     };
-    let (v4, v6) = namespace.enter(|| (read("snmp"), read("snmp6"))).unwrap();
+    let (v4, v6) = (read("snmp"), read("snmp6"));
     // Two lines to a group, `Udp: InDatagrams …` and `Udp: 17 …`; over IPv6 one to a counter.
     let lines: Vec<&str> = v4.lines().collect();
     let v4 = lines.chunks(2).flat_map(|group| group[0].split_whitespace().zip(group[1].split_whitespace()));

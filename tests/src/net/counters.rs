@@ -21,6 +21,7 @@ const NOISE: [&str; 5] =
 pub struct Counters {
     fast: BTreeMap<&'static str, u64>,
     slow: BTreeMap<&'static str, u64>,
+    overwritten: u64,
 }
 
 impl Counters {
@@ -40,7 +41,8 @@ impl Counters {
         let fast = Reason::ALL.into_iter().map(|reason| count(fast_reasons, reason.label())).collect();
         let slow_reasons = &stats["slow_path"]["reasons"];
         let slow_labels = slow_path::Reason::ALL.into_iter().map(|reason| reason.label());
-        let counters = Self { fast, slow: slow_labels.map(|label| count(slow_reasons, label)).collect() };
+        let slow = slow_labels.map(|label| count(slow_reasons, label)).collect();
+        let counters = Self { fast, slow, overwritten: stats["slots_overwritten"].as_u64().unwrap() };
         let listed = stats["reasons"].as_object().unwrap().len();
         assert_eq!(listed, Reason::COUNT, "stats show a reason that does not exist");
         assert_eq!(counters.slow(slow_path::Reason::Internal), 0, "a broken invariant");
@@ -57,6 +59,11 @@ impl Counters {
         self.slow[reason.label()]
     }
 
+    /// Queries that were forwarded while their slots still waited for other replies.
+    pub fn overwritten(&self) -> u64 {
+        self.overwritten
+    }
+
     /// All packets on the fast path.
     pub fn total(&self) -> u64 {
         self.fast.values().sum()
@@ -67,7 +74,11 @@ impl Counters {
         let subtract = |now: &BTreeMap<&'static str, u64>, before: &BTreeMap<&'static str, u64>| {
             now.iter().map(|(label, packets)| (*label, packets - before[label])).collect()
         };
-        Self { fast: subtract(&self.fast, &before.fast), slow: subtract(&self.slow, &before.slow) }
+        Self {
+            fast: subtract(&self.fast, &before.fast),
+            slow: subtract(&self.slow, &before.slow),
+            overwritten: self.overwritten - before.overwritten,
+        }
     }
 
     /// The way of a query: the reasons of the fast path, then, behind `|`, those of the slow path, in

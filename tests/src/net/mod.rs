@@ -5,6 +5,7 @@
 //! * [`TcpAsker`]: the same over TCP.
 //! * [`Tool`]: dig and kdig.
 //! * [`Stream`]: thousands of queries a second, none of which may be lost.
+//! * [`steady`]: some ten thousand queries a second, likewise.
 //! * [`Real`]: DNS servers of the distribution.
 //! * [`Capture`], [`Wire`]: frames as they are on an interface.
 //! * [`Counters`]: what dproxy counted.
@@ -27,6 +28,7 @@ mod operator;
 mod real;
 mod resources;
 mod site;
+pub mod steady;
 mod steps;
 mod stream;
 mod tcp;
