@@ -73,6 +73,15 @@ impl Chain {
         Ok(Reflecting { _reflector: reflector, _pass: pass })
     }
 
+    /// The same towards a fast path, which has the balancer's interfaces to itself. It sends to the client from
+    /// XDP to XDP as well.
+    pub fn reflect_to_fast_path(&self) -> Result<Reflecting> {
+        self.set_offloads(false)?;
+        let reflector = XdpReflector::attach(&self.backend, HOST_INTERFACE, BACKEND.port())?;
+        let pass = XdpPass::attach(&self.client, HOST_INTERFACE)?;
+        Ok(Reflecting { _reflector: reflector, _pass: pass })
+    }
+
     /// Whether checksums and the segments of TCP are left to "hardware", as every network card has it.
     pub fn set_offloads(&self, on: bool) -> Result<()> {
         let ends = [

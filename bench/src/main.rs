@@ -5,6 +5,7 @@
 mod backend;
 mod chain;
 mod contestant;
+mod control;
 mod cores;
 mod load;
 mod measure;
@@ -15,7 +16,7 @@ mod scenario;
 mod stage;
 mod witness;
 
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ struct Arguments {
     /// The beginning of the namespaces' names.
     #[arg(long, default_value = "dproxy-bench")]
     name: String,
-    /// Where to write samples, machine and bars as JSON.
+    /// Where to write samples, machine and bars as JSON; files of the control plane go beside it.
     #[arg(long, value_name = "FILE", default_value = "target/bench/latest.json")]
     output: PathBuf,
 }
@@ -82,7 +83,8 @@ fn run(arguments: &Arguments) -> Result<bool> {
     cores::take_place()?;
     let _precedence = arguments.precedence.then(Precedence::take).transpose()?;
     let plan = plan(arguments)?;
-    let contestants = plan.contestants.iter().map(|contestant| contestant.describe(&plan.dproxy));
+    let contestants = plan.contestants.iter().filter(|_| !plan.scenarios.is_empty() || plan.witness);
+    let contestants = contestants.map(|contestant| contestant.describe(&plan.dproxy));
     let contestants = contestants.collect::<Result<_>>()?;
 
     let results = plan.run(&arguments.name, &interrupt)?;
@@ -104,6 +106,8 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
         contestants: all_or(&arguments.contestant),
         scenarios: SCENARIOS.into_iter().filter(|scenario| wanted.contains(&scenario.part())).collect(),
         witness: wanted.contains(&Part::Witness),
+        control: wanted.contains(&Part::Control),
+        folder: path::absolute(arguments.output.with_file_name("control"))?,
         precedence: arguments.precedence,
         dproxy: arguments.dproxy.clone().map_or_else(default_binary, Ok)?,
     })

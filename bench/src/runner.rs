@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::backend::Backend;
 use crate::chain::Chain;
 use crate::contestant::Contestant;
+use crate::control::{self, FEW_ROUTES, Life, MANY_ROUTES};
 use crate::sample::Sample;
 use crate::scenario::{Scenario, Transport};
 use crate::stage::Stage;
@@ -30,6 +31,10 @@ pub struct Plan {
     pub scenarios: Vec<Scenario>,
     /// Whether dnsperf is to have a look, too.
     pub witness: bool,
+    /// Whether the control plane is measured.
+    pub control: bool,
+    /// Where it keeps its files.
+    pub folder: PathBuf,
     /// Whether we come before everything else on this machine.
     pub precedence: bool,
     /// The dproxy to measure.
@@ -43,6 +48,8 @@ pub struct Results {
     pub measured: Vec<Measured>,
     /// By dnsperf.
     pub witnessed: Vec<Witnessed>,
+    /// Daemons' lives, one a round.
+    pub lives: Vec<Life>,
 }
 
 /// All samples of one scenario, in the order in which they were taken.
@@ -72,7 +79,16 @@ impl Plan {
                 }
             }
         }
-        Ok(Results { measured, witnessed })
+        let mut lives = Vec::new();
+        if self.control {
+            eprintln!("the control plane, with {FEW_ROUTES} and {MANY_ROUTES} routes");
+            for round in 0..self.rounds {
+                let life = control::look(&chain, &self.dproxy, &self.folder, interrupt);
+                lives.push(life.context("the control plane")?);
+                eprintln!("  {} of {}", round + 1, self.rounds);
+            }
+        }
+        Ok(Results { measured, witnessed, lives })
     }
 
     fn measure(&self, chain: &Chain, scenario: Scenario, interrupt: &Interrupt) -> Result<Measured> {

@@ -22,6 +22,8 @@ pub enum Part {
     Tcp,
     /// Both again, with dnsperf for a generator: do others see what we see?
     Witness,
+    /// The control plane: edits, whole configurations and memory, with up to 200,000 routes
+    Control,
 }
 
 /// What carries the queries.

@@ -11,11 +11,11 @@ use crate::runner::Measured;
 use crate::sample::Sample;
 
 /// A promise, and what was measured.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Bar {
     /// What it is about.
     pub name: String,
-    /// What was measured: the median of the pairs.
+    /// What was measured: the median.
     pub value: f64,
     /// What was promised.
     pub bar: f64,
@@ -23,7 +23,7 @@ pub struct Bar {
     pub unit: &'static str,
     /// Whether it is so.
     pub held: bool,
-    /// Of the pairs.
+    /// Of the samples or, where two contestants are compared, of their pairs.
     pub spread: Spread,
 }
 
@@ -65,12 +65,19 @@ fn ratios(samples: &[Sample], value: fn(&Sample) -> Option<f64>) -> Vec<f64> {
     (0..rounds).filter_map(ratio).collect()
 }
 
+impl Bar {
+    /// A median that must not be larger than `bar`.
+    pub fn at_most(name: impl Into<String>, spread: Spread, bar: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), value: spread.median, bar, unit, held: spread.median <= bar, spread }
+    }
+}
+
 impl fmt::Display for Bar {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Self { name, value, bar, unit, held, spread } = self;
         let mark = if *held { "held    " } else { "NOT HELD" };
         let Spread { min, max, noisy, .. } = spread;
-        write!(f, "{mark} {name}: {value:.2} (bar {bar:.2} {unit}; pairs {min:.2} … {max:.2}")?;
+        write!(f, "{mark} {name}: {value:.2} (bar {bar:.2} {unit}; {min:.2} … {max:.2}")?;
         f.write_str(if *noisy { ", which is noisy)" } else { ")" })
     }
 }

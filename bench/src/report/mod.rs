@@ -1,6 +1,7 @@
 //! What is said about it all.
 
 mod bars;
+mod control;
 mod machine;
 mod summary;
 mod table;
@@ -12,6 +13,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::contestant::Description;
+use crate::control::Life;
 use crate::cores;
 use crate::runner::{Measured, Plan, Results};
 use crate::witness::Witnessed;
@@ -29,6 +31,7 @@ pub struct Report<'a> {
     contestants: Vec<Description>,
     scenarios: Vec<Scenario<'a>>,
     witness: &'a [Witnessed],
+    control: &'a [Life],
     bars: Vec<Bar>,
 }
 
@@ -56,7 +59,7 @@ impl<'a> Report<'a> {
     ) -> Self {
         let scenario = |measured| Scenario { measured, summaries: Summary::of_all(measured) };
         let processors = Processors { balancer: cores::BALANCER, generator_and_backend: cores::PEERS };
-        let Results { measured, witnessed } = results;
+        let Results { measured, witnessed, lives } = results;
         let scenarios = measured.iter().map(scenario).collect();
         Self {
             machine,
@@ -65,7 +68,8 @@ impl<'a> Report<'a> {
             contestants,
             scenarios,
             witness: witnessed,
-            bars: bars::all(measured),
+            control: lives,
+            bars: [bars::all(measured), control::bars(lives)].concat(),
         }
     }
 
@@ -77,6 +81,9 @@ impl<'a> Report<'a> {
         }
         if !self.witness.is_empty() {
             println!("{}", table::of_witness(self.witness));
+        }
+        if !self.control.is_empty() {
+            println!("{}", control::table(self.control));
         }
         for bar in &self.bars {
             println!("{bar}");
