@@ -104,9 +104,9 @@ impl RouteSpace {
         before: Option<&Held>,
         capacity: &Capacity,
     ) -> Result<RouteRows<'c>, CompileError> {
-        // First of all: where they do not fit, ids for them may be missing as well.
+        // In front of all else: names that have no room would use up the ids.
         let (names, long) = names_of(config);
-        if names > capacity.routes as usize || long > capacity.long_names as usize {
+        if !capacity.holds(names, long) {
             return Err(CompileError::Routes { names, long });
         }
         let mut space = Self { ids: self.ids.clone(), ..Self::new() };

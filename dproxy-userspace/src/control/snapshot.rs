@@ -46,13 +46,17 @@ pub const MAX_ROUTE_IDS: u32 = 3 * MAX_ROUTES;
 pub const MAX_ROUTES: u32 = 1 << 22;
 
 impl Capacity {
+    /// Do routes for so many names fit, and long ones among them?
+    pub const fn holds(&self, names: usize, long: usize) -> bool {
+        names <= self.routes as usize && long <= self.long_names as usize
+    }
+
     /// For more routes, with room for as many again before the next time; `None` if that is too many.
     pub fn with_routes(&self, names: usize, long: usize) -> Option<Self> {
         let wanted = names.max(4 * long).checked_next_power_of_two()?;
         let routes = u32::try_from(wanted.max(2 * self.routes as usize)).ok()?.min(MAX_ROUTES);
         let larger = Self::for_routes(routes, self.slot_bits);
-        (names <= larger.routes as usize && long <= larger.long_names as usize && routes > self.routes)
-            .then_some(larger)
+        (larger.holds(names, long) && routes > self.routes).then_some(larger)
     }
 
     /// Ids of pools: twice as many as pools, so that a removed one's may rest.

@@ -194,6 +194,14 @@ fn more_routes_than_fit_change_nothing() {
     }
     let error = halves.make(&route("one.more.example", Some("blue"))).unwrap_err();
     assert_eq!(error, CompileError::Routes { names: 5, long: 0 });
+    let many = (0..10_000)
+        .map(|number| (format!("n{number}.example").parse().unwrap(), Some(Target::from_word("blue"))));
+    let error = halves.make(&Change { routes: many.collect(), ..Change::default() }).unwrap_err();
+    assert_eq!(
+        error,
+        CompileError::Routes { names: 10_000, long: 0 },
+        "whatever else there is too little for"
+    );
     assert_eq!(halves.config.routes.len(), 4);
     halves.check(&BTreeSet::from(["one.more.example".parse().unwrap()]));
     let larger = halves.capacity.with_routes(5, 0).unwrap();

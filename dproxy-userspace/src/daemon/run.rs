@@ -235,8 +235,7 @@ fn warn_of_absence(config: &Config, why: &str) {
 pub fn capacity(config: &Config) -> Capacity {
     let wanted = Capacity::for_routes(config.fast_path.routes, config.fast_path.slots.trailing_zeros());
     let (names, long) = names_of(config);
-    let is_enough = names <= wanted.routes as usize && long <= wanted.long_names as usize;
-    if is_enough { wanted } else { wanted.with_routes(names, long).unwrap_or(wanted) }
+    if wanted.holds(names, long) { wanted } else { wanted.with_routes(names, long).unwrap_or(wanted) }
 }
 
 fn log_attachment(Attachment { interface, mode, fallback, .. }: &Attachment) {
