@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
@@ -23,13 +24,15 @@ pub const MAX_LABELS: usize = (MAX_NAME - 1) / 2;
 /// ordered canonically (RFC 4034 §6.1), so that the names of one zone stand together.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name {
-    wire: Box<[u8]>,
+    /// Shared, since all that is made of a configuration has its names, too: a change, what undoes it, the next
+    /// configuration.
+    wire: Arc<[u8]>,
 }
 
 impl Name {
     /// The root.
     pub fn root() -> Self {
-        Self { wire: Box::default() }
+        Self { wire: Arc::default() }
     }
 
     /// From lower-cased wire form without the root octet; `None` if it is none.
@@ -183,19 +186,27 @@ fn to_wire(text: &str) -> Result<Vec<u8>, NameFault> {
     if let Some(character) = text.chars().find(|character| !character.is_ascii()) {
         return Err(NameFault::NotAscii { character });
     }
-    let mut wire = Vec::with_capacity(text.len() + 1);
-    let mut label = Vec::with_capacity(MAX_LABEL);
+    // Each label begins with an octet that is set to its length when that is known.
+    let mut wire = Vec::with_capacity(text.len() + 2);
+    wire.push(0);
+    let mut start = 0;
     let mut octets = text.bytes();
     while let Some(octet) = octets.next() {
         match octet {
-            b'.' => close_label(&mut wire, &mut label)?,
-            b'\\' => label.push(unescape(&mut octets)?.to_ascii_lowercase()),
-            b'!'..=b'~' => label.push(octet.to_ascii_lowercase()),
+            b'.' => {
+                close_label(&mut wire, start)?;
+                start = wire.len();
+                wire.push(0);
+            }
+            b'\\' => wire.push(unescape(&mut octets)?.to_ascii_lowercase()),
+            b'!'..=b'~' => wire.push(octet.to_ascii_lowercase()),
             _ => return Err(NameFault::Unprintable { octet }),
         }
     }
-    if !label.is_empty() {
-        close_label(&mut wire, &mut label)?;
+    if start + 1 < wire.len() {
+        close_label(&mut wire, start)?;
+    } else {
+        wire.pop();
     }
     match wire.len() + 1 {
         ..=MAX_NAME => Ok(wire),
@@ -203,16 +214,16 @@ fn to_wire(text: &str) -> Result<Vec<u8>, NameFault> {
     }
 }
 
-/// Moves a label to the wire form, behind its length octet.
-fn close_label(wire: &mut Vec<u8>, label: &mut Vec<u8>) -> Result<(), NameFault> {
-    match u8::try_from(label.len()) {
+/// Sets the length octet, at `start`, of the label that ends here.
+fn close_label(wire: &mut [u8], start: usize) -> Result<(), NameFault> {
+    let octets = wire.len() - start - 1;
+    match u8::try_from(octets) {
         Ok(0) => Err(NameFault::EmptyLabel),
-        Ok(length) if usize::from(length) <= MAX_LABEL => {
-            wire.push(length);
-            wire.append(label);
+        Ok(length) if octets <= MAX_LABEL => {
+            wire[start] = length;
             Ok(())
         }
-        _ => Err(NameFault::LabelTooLong { octets: label.len() }),
+        _ => Err(NameFault::LabelTooLong { octets }),
     }
 }
 
