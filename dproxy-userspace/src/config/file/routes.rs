@@ -42,6 +42,10 @@ impl Routes {
 
     /// As [`Target::from_word`].
     pub(super) fn target_of_word(&mut self, word: &str) -> Target {
+        // First of all, as it is the pool of the line before in most lines. None has the name of an answer.
+        if let Some(known) = self.pools.get(word) {
+            return Target::Pool(known.clone());
+        }
         match word.parse() {
             Ok(answer) => Target::Answer(answer),
             Err(_) => Target::Pool(self.pool(word)),
