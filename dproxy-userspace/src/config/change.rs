@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::iter::Peekable;
+use std::mem;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,10 +42,9 @@ impl Change {
     /// What makes `new` out of `old`.
     pub fn between(old: &Config, new: &Config) -> Self {
         let settings = (old.settings() != new.settings()).then(|| Box::new(new.settings()));
-        let mut change = Self { settings, ..Self::default() };
-        change.pools.extend(differences(&old.pools, &new.pools));
-        change.routes.extend(differences(&old.routes, &new.routes));
-        change
+        let pools = differences(&old.pools, &new.pools).collect();
+        // Collected and not put in one by one, as they come in order.
+        Self { settings, pools, routes: differences(&old.routes, &new.routes).collect() }
     }
 
     /// Does it change nothing?
@@ -95,6 +95,10 @@ fn set_all<K: Ord + Clone, V: Clone>(
     map: &mut BTreeMap<K, V>,
     wanted: &BTreeMap<K, Option<V>>,
 ) -> BTreeMap<K, Option<V>> {
+    // Putting them in one by one takes a search each.
+    if wanted.len() > map.len() / 8 {
+        return merge(map, wanted);
+    }
     let set = |(key, value): (&K, &Option<V>)| {
         let before = match value {
             Some(value) => map.insert(key.clone(), value.clone()),
@@ -103,6 +107,28 @@ fn set_all<K: Ord + Clone, V: Clone>(
         (key.clone(), before)
     };
     wanted.iter().map(set).collect()
+}
+
+/// The same by going through both once, side by side.
+fn merge<K: Ord + Clone, V: Clone>(
+    map: &mut BTreeMap<K, V>,
+    wanted: &BTreeMap<K, Option<V>>,
+) -> BTreeMap<K, Option<V>> {
+    let mut rest = mem::take(map).into_iter().peekable();
+    let mut merged = Vec::with_capacity(rest.len() + wanted.len());
+    let mut before = Vec::with_capacity(wanted.len());
+    for (key, value) in wanted {
+        while let Some(other) = rest.next_if(|(other, _)| other < key) {
+            merged.push(other);
+        }
+        let (kept, old) = rest.next_if(|(other, _)| other == key).unzip();
+        before.push((key.clone(), old));
+        merged.extend(value.clone().map(|value| (kept.unwrap_or_else(|| key.clone()), value)));
+    }
+    merged.extend(rest);
+    // They are in order, so that this takes no searches either.
+    *map = merged.into_iter().collect();
+    before.into_iter().collect()
 }
 
 /// What has to be set or removed in `old` to get `new`: both are gone through once, side by side.
@@ -172,6 +198,21 @@ mod tests {
                 changed.make(&undo);
                 assert_eq!(changed, *old);
             }
+        }
+    }
+
+    #[test]
+    fn few_entries_are_set_as_many_are() {
+        let map: BTreeMap<u8, u8> = (0..40).map(|key| (2 * key, 0)).collect();
+        let few = [vec![(0, None), (5, Some(1))], vec![(78, Some(1))], vec![(79, Some(1)), (80, None)]];
+        let many = (0..80).map(|key| (key, (key % 3 > 0).then_some(1))).collect();
+        for wanted in few.into_iter().chain([many]) {
+            let wanted = BTreeMap::from_iter(wanted);
+            let (mut set, mut merged) = (map.clone(), map.clone());
+            let undo = set_all(&mut set, &wanted);
+            assert_eq!((&undo, &set), (&merge(&mut merged, &wanted), &merged), "{wanted:?}");
+            set_all(&mut set, &undo);
+            assert_eq!(set, map);
         }
     }
 
