@@ -42,11 +42,14 @@ pub(super) fn plan(
 
 fn routes(old: &Config, change: &Change) -> RouteDifferences {
     let mut routes = RouteDifferences::default();
+    // Both are in order, and a search for each would take longer.
+    let mut before = old.routes.iter().peekable();
     for (pattern, wanted) in &change.routes {
-        match (old.routes.get(pattern), wanted) {
-            (None, Some(target)) => routes.added.push(route_view(pattern, target)),
-            (Some(target), None) => routes.removed.push(route_view(pattern, target)),
-            (Some(before), Some(target)) => routes.changed.push(ChangedRoute {
+        while before.next_if(|(other, _)| *other < pattern).is_some() {}
+        match (before.next_if(|(other, _)| *other == pattern).map(|(_, target)| target), wanted) {
+            (None, Some(target)) => routes.added.push(|| route_view(pattern, target)),
+            (Some(target), None) => routes.removed.push(|| route_view(pattern, target)),
+            (Some(before), Some(target)) => routes.changed.push(|| ChangedRoute {
                 pattern: pattern.to_string(),
                 target: target_view(target),
                 before: target_view(before),
@@ -62,9 +65,9 @@ fn pools(old: &Config, change: &Change) -> PoolDifferences {
     for (name, wanted) in &change.pools {
         let difference = |what| PoolDifference { name: name.clone(), what };
         match (old.pools.get(name), wanted) {
-            (None, Some(pool)) => pools.added.push(difference(description(pool))),
-            (Some(_), None) => pools.removed.push(difference(Vec::new())),
-            (Some(before), Some(pool)) => pools.changed.push(difference(differences(before, pool))),
+            (None, Some(pool)) => pools.added.push(|| difference(description(pool))),
+            (Some(_), None) => pools.removed.push(|| difference(Vec::new())),
+            (Some(before), Some(pool)) => pools.changed.push(|| difference(differences(before, pool))),
             (None, None) => {}
         }
     }

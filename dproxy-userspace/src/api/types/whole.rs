@@ -63,11 +63,11 @@ impl<T> Excerpt<T> {
     /// So many are listed at most.
     pub const LISTED: usize = 100;
 
-    /// Counts one more, and lists it if there is room.
-    pub fn push(&mut self, one: T) {
+    /// Counts one more, and lists it if there is room: only then it is made.
+    pub fn push(&mut self, one: impl FnOnce() -> T) {
         self.count += 1;
         if self.first.len() < Self::LISTED {
-            self.first.push(one);
+            self.first.push(one());
         }
     }
 }
