@@ -218,6 +218,12 @@ impl Engine {
         }
     }
 
+    /// Takes larger tables into use if so many names, and long ones among them, do not fit into those that there are.
+    /// Any change finds that out itself; with one of many routes, that would be late.
+    pub(super) fn make_room(&mut self, (names, long): (usize, usize)) -> Result<(), EditError> {
+        if self.datapath.capacity().holds(names, long) { Ok(()) } else { self.enlarge(names, long) }
+    }
+
     /// Takes larger tables into use, for so many names, and long ones among them.
     fn enlarge(&mut self, names: usize, long: usize) -> Result<(), EditError> {
         self.datapath.settle()?;

@@ -8,6 +8,7 @@ use super::unconfirmed::Unconfirmed;
 use super::{EditError, Engine, Who};
 use crate::api::{Applied, Plan};
 use crate::config::{Change, Config};
+use crate::control::names_of;
 use crate::state::{Header, Kind, Store};
 
 /// What is to become of the configuration in force.
@@ -49,6 +50,7 @@ impl Engine {
         }
         let change = Change::between(&self.config, &config);
         let plan = self.plan_of(&config, &change, &source);
+        let size = names_of(&config);
         drop(config);
         if !discard_edits && !plan.undoes.is_empty() {
             return Err(EditError::WouldUndo(plan.undoes));
@@ -60,6 +62,7 @@ impl Engine {
         self.record_start()?;
         let back_to = self.recorded.filter(|_| confirm.is_some() && !change.is_empty());
         entry.unconfirmed = back_to.is_some();
+        self.make_room(size)?;
         let compared = self.life.compared.clone();
         let made = self.make(&change, &entry).await?;
         self.life.notes.clear();
@@ -99,12 +102,14 @@ impl Engine {
         let change = Change::between(&self.config, &config);
         let source = format!("generation {to}");
         let plan = self.plan_of(&config, &change, &source);
+        let size = names_of(&config);
         drop(config);
         if change.is_empty() {
             return Ok(self.applied(plan, false));
         }
         let entry =
             Entry::new(who, Kind::Rollback, vec![format!("roll back to {source}: {}", plan.summary())]);
+        self.make_room(size)?;
         self.make(&change, &entry).await?;
         self.life.notes.clear();
         Ok(self.applied(plan, true))
