@@ -1,7 +1,10 @@
 //! The counters, with names instead of ids.
 
+use std::time::Instant;
+
 use dproxy_common::abi::{BackendCounters, ListenerCounters};
 use dproxy_common::reason::Reason;
+use tracing::error;
 
 use super::Engine;
 use super::view::route_view;
@@ -12,20 +15,26 @@ use crate::slow_path;
 /// The counters of both paths.
 pub(super) struct Counters {
     fast: datapath::Counters,
-    pub(super) slow: slow_path::Counters,
-}
-
-impl Counters {
-    /// Queries forwarded or answered.
-    pub(super) fn queries(&self) -> u64 {
-        let listeners = self.fast.listeners.iter().chain(&self.slow.listeners);
-        listeners.map(|listener| listener.queries).sum()
-    }
+    slow: slow_path::Counters,
 }
 
 impl Engine {
+    /// Queries forwarded or answered, by both paths; the slow path's counters are `slow`.
+    pub(super) fn queries(&self, slow: &slow_path::Counters) -> Result<u64, DatapathError> {
+        let fast = self.datapath.listener_counters()?;
+        Ok(fast.iter().chain(&slow.listeners).map(|listener| listener.queries).sum())
+    }
+
+    /// Remembers how many there are now, for the rate.
+    pub(super) fn note_queries(&mut self) {
+        match self.queries(&self.proxy.counters()) {
+            Ok(queries) => self.life.queries.note(Instant::now(), queries),
+            Err(problem) => error!("cannot read the counters: {problem}"),
+        }
+    }
+
     /// Reads the counters of both paths.
-    pub(super) fn counters(&self) -> Result<Counters, DatapathError> {
+    fn counters(&self) -> Result<Counters, DatapathError> {
         Ok(Counters { fast: self.datapath.counters()?, slow: self.proxy.counters() })
     }
 

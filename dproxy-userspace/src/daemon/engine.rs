@@ -256,13 +256,6 @@ impl Engine {
         }
     }
 
-    fn note_queries(&mut self) {
-        match self.counters() {
-            Ok(counters) => self.life.queries.note(Instant::now(), counters.queries()),
-            Err(problem) => error!("cannot read the counters: {problem}"),
-        }
-    }
-
     /// Asks how addresses are reached.
     pub(super) async fn resolve(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), NetworkError> {
         let addresses: Vec<IpAddr> = addresses.iter().copied().collect();

@@ -18,8 +18,8 @@ use crate::time::rfc3339;
 impl Engine {
     /// Everything on one screen.
     pub fn status(&self) -> Result<Status, ApiError> {
-        let counters = self.counters()?;
-        let (queries, slow) = (counters.queries(), &counters.slow);
+        let slow = self.proxy.counters();
+        let queries = self.queries(&slow)?;
         let interfaces = self.datapath.attachments().into_iter().map(|attachment| api::Interface {
             name: attachment.interface,
             mode: attachment.mode.to_string(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dproxy_common::{
-    abi::{BackendLive, NextHop},
+    abi::{BackendLive, ListenerCounters, NextHop},
     explain::Explain,
     reason::Reason,
     tables::Half,
@@ -137,6 +137,10 @@ impl Datapath for Absent {
 
     fn counters(&self) -> Result<Counters, DatapathError> {
         Ok(Counters { reasons: vec![0; Reason::COUNT], ..Counters::default() })
+    }
+
+    fn listener_counters(&self) -> Result<Vec<ListenerCounters>, DatapathError> {
+        Ok(Vec::new())
     }
 
     fn clear(&mut self, _counter: CounterId) -> Result<(), DatapathError> {

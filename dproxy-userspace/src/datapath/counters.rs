@@ -151,7 +151,7 @@ impl CounterMaps {
                 received: singles(self.received.sums(1)?).into_iter().sum(),
                 reasons: singles(self.reasons.sums(Reason::COUNT)?),
                 slots_overwritten: singles(self.overwritten.sums(1)?).into_iter().sum(),
-                listeners: self.listeners.sums(self.in_use.listeners)?.into_iter().map(listener).collect(),
+                listeners: self.listeners()?,
                 routes: singles(self.routes.sums(self.in_use.routes)?),
                 pools: singles(self.pools.sums(self.in_use.pools)?),
                 backends: self.backends.sums(self.in_use.backends)?.into_iter().map(backend).collect(),
@@ -160,8 +160,16 @@ impl CounterMaps {
             add_before(&mut counters.pools, &self.before.pools);
             Ok(counters)
         };
-        counters()
-            .map_err(|error| DatapathError(format!("cannot read the counters: {error}; restart dproxy")))
+        counters().map_err(unreadable)
+    }
+
+    /// Reads those of listeners.
+    pub(super) fn read_listeners(&self) -> Result<Vec<ListenerCounters>, DatapathError> {
+        self.listeners().map_err(unreadable)
+    }
+
+    fn listeners(&self) -> io::Result<Vec<ListenerCounters>> {
+        Ok(self.listeners.sums(self.in_use.listeners)?.into_iter().map(listener).collect())
     }
 
     /// Sets the counters of an id to zero.
@@ -180,6 +188,10 @@ impl CounterMaps {
         };
         cleared.map_err(|error| DatapathError(format!("cannot clear the counters of {counter:?}: {error}")))
     }
+}
+
+fn unreadable(error: io::Error) -> DatapathError {
+    DatapathError(format!("cannot read the counters: {error}; restart dproxy"))
 }
 
 fn singles(sums: Vec<[u64; 1]>) -> Vec<u64> {

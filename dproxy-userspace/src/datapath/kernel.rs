@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use dproxy_common::{
-    abi::{BackendLive, NatSettings, NextHop, Slot},
+    abi::{BackendLive, ListenerCounters, NatSettings, NextHop, Slot},
     explain::Explain,
     tables::Half,
 };
@@ -295,6 +295,10 @@ impl Datapath for Kernel {
 
     fn counters(&self) -> Result<Counters, DatapathError> {
         self.loaded.counters.read()
+    }
+
+    fn listener_counters(&self) -> Result<Vec<ListenerCounters>, DatapathError> {
+        self.loaded.counters.read_listeners()
     }
 
     fn clear(&mut self, counter: CounterId) -> Result<(), DatapathError> {

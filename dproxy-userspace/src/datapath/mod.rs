@@ -138,6 +138,9 @@ pub trait Datapath: Send {
     /// Reads the counters of all ids that have been in use.
     fn counters(&self) -> Result<Counters, DatapathError>;
 
+    /// Reads those of the listeners alone: in no time, however many routes there are.
+    fn listener_counters(&self) -> Result<Vec<ListenerCounters>, DatapathError>;
+
     /// Sets counters to zero, because their id is about to mean somebody else.
     fn clear(&mut self, counter: CounterId) -> Result<(), DatapathError>;
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use dproxy_common::abi::{Backend, BackendLive, Destination, Listener, NatSettings, NextHop};
+use dproxy_common::abi::{
+    Backend, BackendLive, Destination, Listener, ListenerCounters, NatSettings, NextHop,
+};
 use dproxy_common::explain::Explain;
 use dproxy_common::host::{HostPacket, HostState};
 use dproxy_common::pipeline::{self, Outcome};
@@ -258,6 +260,10 @@ impl Datapath for FakeDatapath {
 
     fn counters(&self) -> Result<Counters, DatapathError> {
         Ok(self.tables().counters.clone())
+    }
+
+    fn listener_counters(&self) -> Result<Vec<ListenerCounters>, DatapathError> {
+        Ok(self.tables().counters.listeners.clone())
     }
 
     fn clear(&mut self, counter: CounterId) -> Result<(), DatapathError> {
