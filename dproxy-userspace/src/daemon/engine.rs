@@ -15,6 +15,7 @@ use super::file::Compared;
 use super::handle::{Handle, Request};
 use super::in_force::InForce;
 use super::live::Live;
+use super::memory;
 use super::network::Network;
 use super::proxy::Proxy;
 use super::rate::Rate;
@@ -231,6 +232,7 @@ impl Engine {
         }
         self.datapath.tick();
         self.tidy_records();
+        memory::give_back();
     }
 
     /// A handle, and what [`run`](Self::run) has to answer.

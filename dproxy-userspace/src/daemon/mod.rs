@@ -15,6 +15,7 @@ mod file;
 mod handle;
 mod in_force;
 mod live;
+mod memory;
 mod network;
 mod notify;
 mod plan;

@@ -12,7 +12,9 @@ use tracing::{error, info, warn};
 use super::network::Network;
 use super::notify::notify;
 use super::unconfirmed::{ended_before, taken_back};
-use super::{Apply, EditError, Engine, Entry, Handle, NoNetwork, Parts, Who, descriptors, ports};
+use super::{
+    Apply, EditError, Engine, Entry, Handle, NoNetwork, Parts, Who, descriptors, memory, ports,
+};
 use crate::api::{Socket, SocketError, serve};
 use crate::config::{Config, ConfigError, XdpMode, counted};
 use crate::control::{Capacity, names_of};
@@ -67,7 +69,8 @@ pub struct RunOptions {
 
 /// Runs the daemon until SIGINT or SIGTERM.
 pub async fn run(options: &RunOptions) -> Result<(), RunError> {
-    // First of all, so that a second daemon does not even look at the interfaces.
+    memory::keep_little();
+    // In front of all else, so that a second daemon does not even look at the interfaces.
     let beginning = Beginning::find(options)?;
     let socket = Socket::claim(options.socket.as_deref().unwrap_or(&beginning.config.control.socket))?;
     let mut signals = Signals::listen().map_err(RunError::Signals)?;
