@@ -3,6 +3,8 @@
 //! A name is kept in canonical wire form: labels with their length octets, ASCII letters in lower
 //! case (RFC 4343), no compression, without the root octet at the end.
 
+mod text;
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +14,7 @@ use serde::{Serialize, Serializer};
 
 use super::problem::Refusal;
 use super::wording::Quoted;
+use text::to_wire;
 
 /// RFC 1035 §2.3.4: a label has at most 63 octets.
 pub const MAX_LABEL: usize = 63;
@@ -174,72 +177,6 @@ impl FromStr for Name {
             Err(fault) => Err(NameError { name: text.to_owned(), fault }),
         }
     }
-}
-
-fn to_wire(text: &str) -> Result<Vec<u8>, NameFault> {
-    if text == "." {
-        return Ok(Vec::new());
-    }
-    if text.is_empty() {
-        return Err(NameFault::Empty);
-    }
-    if let Some(character) = text.chars().find(|character| !character.is_ascii()) {
-        return Err(NameFault::NotAscii { character });
-    }
-    // Each label begins with an octet that is set to its length when that is known.
-    let mut wire = Vec::with_capacity(text.len() + 2);
-    wire.push(0);
-    let mut start = 0;
-    let mut octets = text.bytes();
-    while let Some(octet) = octets.next() {
-        match octet {
-            b'.' => {
-                close_label(&mut wire, start)?;
-                start = wire.len();
-                wire.push(0);
-            }
-            b'\\' => wire.push(unescape(&mut octets)?.to_ascii_lowercase()),
-            b'!'..=b'~' => wire.push(octet.to_ascii_lowercase()),
-            _ => return Err(NameFault::Unprintable { octet }),
-        }
-    }
-    if start + 1 < wire.len() {
-        close_label(&mut wire, start)?;
-    } else {
-        wire.pop();
-    }
-    match wire.len() + 1 {
-        ..=MAX_NAME => Ok(wire),
-        octets => Err(NameFault::TooLong { octets }),
-    }
-}
-
-/// Sets the length octet, at `start`, of the label that ends here.
-fn close_label(wire: &mut [u8], start: usize) -> Result<(), NameFault> {
-    let octets = wire.len() - start - 1;
-    match u8::try_from(octets) {
-        Ok(0) => Err(NameFault::EmptyLabel),
-        Ok(length) if octets <= MAX_LABEL => {
-            wire[start] = length;
-            Ok(())
-        }
-        _ => Err(NameFault::LabelTooLong { octets }),
-    }
-}
-
-/// Reads what follows a backslash: three decimal digits, or any other character for itself.
-fn unescape(octets: &mut impl Iterator<Item = u8>) -> Result<u8, NameFault> {
-    let bad =
-        |escape: &[u8]| NameFault::BadEscape { escape: escape.iter().copied().map(char::from).collect() };
-    let first = octets.next().ok_or_else(|| bad(b""))?;
-    if !first.is_ascii_digit() {
-        return Ok(first);
-    }
-    let mut escape = vec![first];
-    escape.extend(octets.take(2));
-    let value = str::from_utf8(&escape).ok().filter(|digits| digits.len() == 3);
-    // `parse` alone would accept a sign, but the first character is a digit.
-    value.and_then(|digits| digits.parse().ok()).ok_or_else(|| bad(&escape))
 }
 
 /// A text that is not a DNS name, or not a route's pattern.
