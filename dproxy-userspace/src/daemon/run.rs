@@ -12,9 +12,7 @@ use tracing::{error, info, warn};
 use super::network::Network;
 use super::notify::notify;
 use super::unconfirmed::{ended_before, taken_back};
-use super::{
-    Apply, EditError, Engine, Entry, Handle, NoNetwork, Parts, Who, descriptors, memory, ports,
-};
+use super::{Apply, EditError, Engine, Entry, Handle, NoNetwork, Parts, Who, descriptors, memory, ports};
 use crate::api::{Socket, SocketError, serve};
 use crate::config::{Config, ConfigError, XdpMode, counted};
 use crate::control::{Capacity, names_of};
