@@ -4,25 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dproxy_common::{
-    abi::{self, BUCKET_SLOTS, LongName, MAX_DEPTHS, NAME_POWERS, Route, RouteBucket, RouteTarget},
-    route::{BUCKETS_PROBED, IndexKey},
-    select::mix,
+    abi::{self, LongName, MAX_DEPTHS, NAME_POWERS, Route, RouteBucket, RouteTarget},
+    route::IndexKey,
 };
 
-use super::find::{Held, Lookup, code, flush_right, id_of, is_long, key, names};
+use super::find::{Held, code, id_of, key, names};
+use super::leads::{Lead, leads, leads_by_name, names_of};
 use super::patch::Rows;
 use super::route_ids::RouteIds;
+use super::route_index::{self, Draft, buckets_for, entry};
 use super::{Capacity, CompileError};
-use crate::config::{Change, Config, MAX_LABELS, Name, Pattern, PatternKind, Target};
-
-/// Buckets for so many routes: one to two routes each, so that few overflow into the next one and next to
-/// none over that.
-pub(super) fn buckets_for(routes: u32) -> u32 {
-    routes.div_ceil(2).next_power_of_two().max(64)
-}
-
-/// Hash bases tried before giving up; each fails with a small chance.
-const BASES: u64 = 64;
+use crate::config::{Change, Config, MAX_LABELS, Name, PatternKind, Target};
 
 /// What of the route tables is taken.
 #[derive(Clone, Debug)]
@@ -58,9 +50,6 @@ pub(super) enum Unpatchable {
     /// Nor can they be built.
     Never(CompileError),
 }
-
-/// What a route leads to, by the kind of its pattern.
-type Lead<'c> = Option<(PatternKind, &'c Target)>;
 
 impl RouteSpace {
     /// Nothing in it.
@@ -154,12 +143,7 @@ impl RouteSpace {
         }
         // With some room, so that not every further route makes them be built anew.
         let buckets = buckets_for(count + count / 4).min(capacity.route_buckets);
-        // A fixed sequence, so that the same configuration gives the same hashes everywhere. Bases that
-        // are 5 modulo 8 have the largest order modulo 2⁶⁴.
-        let (powers, index) = (0..BASES)
-            .map(|attempt| powers_of(mix(attempt + 1) & !7 | 5))
-            .find_map(|powers| index(named, powers[1], buckets).map(|index| (powers, index)))
-            .ok_or(CompileError::Collisions)?;
+        let (powers, index) = route_index::build(named, buckets).ok_or(CompileError::Collisions)?;
         (self.routes, self.long_names) = (count, long_names.len() as u32);
         (self.bucket_mask, self.powers) = (buckets - 1, Arc::new(powers));
         rows.buckets = Rows::All(index);
@@ -177,7 +161,7 @@ impl RouteSpace {
         before: &Held,
         capacity: &Capacity,
     ) -> Result<RouteRows<'c>, Unpatchable> {
-        let mut draft = Draft { buckets: BTreeMap::new(), routes: Vec::new(), long_names: Vec::new() };
+        let mut draft = Draft::default();
         let (mut reused, mut concerned) = (Vec::new(), BTreeMap::new());
         for name in names(change.routes.keys()) {
             let (at, below) = leads(config, name);
@@ -292,158 +276,4 @@ impl RouteSpace {
             (true, true) | (false, false) => {}
         }
     }
-}
-
-/// What is to be written to the index and the routes.
-struct Draft {
-    buckets: BTreeMap<u32, RouteBucket>,
-    routes: Vec<(u32, Route)>,
-    long_names: Vec<(u32, LongName)>,
-}
-
-impl Draft {
-    fn bucket(&self, before: &Held, index: u32) -> Option<RouteBucket> {
-        self.buckets.get(&index).copied().or_else(|| before.bucket(index))
-    }
-
-    /// A name's route, and what applies at and below it.
-    fn find(
-        &self,
-        before: &Held,
-        name: &Name,
-        key: IndexKey,
-        mask: u32,
-    ) -> Option<(u32, (RouteTarget, RouteTarget))> {
-        let lookup = Lookup { bucket: &|index| self.bucket(before, index), held: before };
-        lookup.find(name.wire(), key, mask).map(|(index, route)| (index, (route.at, route.below)))
-    }
-
-    /// Lets a route lead elsewhere.
-    fn rewrite(&mut self, before: &Held, index: u32, (at, below): (RouteTarget, RouteTarget)) {
-        if let Some(route) = before.route(index) {
-            self.routes.push((index, Route { at, below, ..*route }));
-        }
-    }
-
-    /// Takes the first free slot for a route; `None` if there is none, or a route is in the way.
-    fn place(&mut self, before: &Held, key: IndexKey, mask: u32, route: u32) -> Option<()> {
-        // Whose look-up may come by the slot taken begins one bucket before, at the earliest.
-        for step in 0..BUCKETS_PROBED + 2 {
-            let index = key.bucket.wrapping_add(step).wrapping_sub(1) & mask;
-            let bucket = self.bucket(before, index)?;
-            if bucket.0.iter().any(|slot| *slot != 0 && (*slot >> 32) as u32 == key.tag) {
-                return None;
-            }
-        }
-        for step in 0..BUCKETS_PROBED {
-            let index = key.bucket.wrapping_add(step) & mask;
-            let mut bucket = self.bucket(before, index)?;
-            if let Some(slot) = bucket.0.iter_mut().find(|slot| **slot == 0) {
-                *slot = u64::from(key.tag) << 32 | (u64::from(route) + 1);
-                self.buckets.insert(index, bucket);
-                return Some(());
-            }
-        }
-        None
-    }
-}
-
-/// How many names of a configuration have routes, besides the root, and how many of them have no room in a [`Route`].
-pub fn names_of(config: &Config) -> (usize, usize) {
-    let (mut all, mut long) = (0, 0);
-    for name in names(config.routes.keys()).filter(|name| !name.is_root()) {
-        all += 1;
-        long += usize::from(is_long(name.wire()));
-    }
-    (all, long)
-}
-
-/// What applies at and below each name of a configuration. Patterns come sorted by name, those of one name in
-/// order of precedence: so the first to claim a side of a name has it.
-fn leads_by_name(config: &Config) -> impl Iterator<Item = (&Name, Lead<'_>, Lead<'_>)> {
-    let mut routes = config.routes.iter().peekable();
-    std::iter::from_fn(move || {
-        let name = &routes.peek()?.0.name;
-        let (mut at, mut below) = (None, None);
-        while let Some((pattern, target)) = routes.next_if(|(pattern, _)| pattern.name == *name) {
-            claim(pattern.kind, target, &mut at, &mut below);
-        }
-        Some((name, at, below))
-    })
-}
-
-/// The same for one name.
-fn leads<'c>(config: &'c Config, name: &Name) -> (Lead<'c>, Lead<'c>) {
-    let (mut at, mut below) = (None, None);
-    for kind in [PatternKind::Exact, PatternKind::Wildcard, PatternKind::Subtree] {
-        if let Some(target) = config.routes.get(&Pattern { name: name.clone(), kind }) {
-            claim(kind, target, &mut at, &mut below);
-        }
-    }
-    (at, below)
-}
-
-fn claim<'c>(kind: PatternKind, target: &'c Target, at: &mut Lead<'c>, below: &mut Lead<'c>) {
-    let (is_at, is_below) = match kind {
-        PatternKind::Exact => (true, false),
-        PatternKind::Wildcard => (false, true),
-        PatternKind::Subtree => (true, true),
-    };
-    if is_at {
-        at.get_or_insert((kind, target));
-    }
-    if is_below {
-        below.get_or_insert((kind, target));
-    }
-}
-
-/// A route's entry, and its name if that has no room there.
-fn entry(name: &Name, at: RouteTarget, below: RouteTarget, next_long: u32) -> (Route, Option<LongName>) {
-    let wire = name.wire();
-    let mut route = Route { at, below, name_length: wire.len() as u32, ..Route::default() };
-    if is_long(wire) {
-        route.long_name = next_long;
-        return (route, Some(LongName(flush_right(wire))));
-    }
-    route.name = flush_right(wire);
-    (route, None)
-}
-
-/// The powers of a hash base.
-fn powers_of(base: u64) -> [u64; NAME_POWERS] {
-    let mut powers = [1u64; NAME_POWERS];
-    for exponent in 1..NAME_POWERS {
-        powers[exponent] = powers[exponent - 1].wrapping_mul(base);
-    }
-    powers
-}
-
-/// The index for a hash base, or `None` if under it two routes get into each other's way.
-fn index(named: &[(&Name, RouteTarget, RouteTarget)], base: u64, count: u32) -> Option<Vec<RouteBucket>> {
-    let mask = count - 1;
-    let mut buckets = vec![RouteBucket::default(); count as usize];
-    let keys: Vec<IndexKey> = named.iter().map(|(name, ..)| key(name.wire(), base)).collect();
-    for (route, key) in keys.iter().enumerate() {
-        let slot = (0..BUCKETS_PROBED).map(|step| (key.bucket.wrapping_add(step) & mask) as usize).find_map(
-            |bucket| buckets[bucket].0.iter().position(|slot| *slot == 0).map(|slot| (bucket, slot)),
-        );
-        let (bucket, slot) = slot?;
-        buckets[bucket].0[slot] = u64::from(key.tag) << 32 | (route as u64 + 1);
-    }
-    let finds_itself = |(route, key): (usize, &IndexKey)| first_with_tag(&buckets, mask, key) == Some(route);
-    keys.iter().enumerate().all(finds_itself).then_some(buckets)
-}
-
-/// What a look-up takes for the route of `key`: the first one with its tag.
-fn first_with_tag(buckets: &[RouteBucket], mask: u32, key: &IndexKey) -> Option<usize> {
-    for step in 0..BUCKETS_PROBED {
-        let bucket = &buckets[(key.bucket.wrapping_add(step) & mask) as usize].0;
-        if let Some(slot) = bucket.iter().find(|slot| (**slot >> 32) as u32 == key.tag && **slot != 0) {
-            return Some(*slot as u32 as usize - 1);
-        }
-        if bucket[BUCKET_SLOTS - 1] == 0 {
-            return None;
-        }
-    }
-    None
 }

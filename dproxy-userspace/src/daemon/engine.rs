@@ -10,9 +10,9 @@ use tracing::error;
 
 use super::EditError;
 use super::commit::Entry;
-use super::edits::EditRequest;
+
 use super::file::Compared;
-use super::handle::{Handle, Request};
+use super::handle::{Handle, Request, Requests};
 use super::in_force::InForce;
 use super::live::Live;
 use super::memory;
@@ -282,26 +282,5 @@ impl Engine {
     pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
         let backends = self.config.pools.values().flat_map(|pool| &pool.backends);
         backends.map(|backend| backend.address.ip()).collect()
-    }
-}
-
-/// What has been asked through a [`Handle`].
-pub struct Requests(mpsc::Receiver<Request>);
-
-/// Edits that share a generation, at most.
-const BATCH: usize = 256;
-
-impl Requests {
-    /// Edits that wait behind one, and then what is no edit.
-    fn more_edits(&mut self, first: EditRequest) -> (Vec<EditRequest>, Option<Request>) {
-        let mut edits = vec![first];
-        while edits.len() < BATCH {
-            match self.0.try_recv() {
-                Ok(Request::Edit(edit)) => edits.push(edit),
-                Ok(other) => return (edits, Some(other)),
-                Err(_) => break,
-            }
-        }
-        (edits, None)
     }
 }

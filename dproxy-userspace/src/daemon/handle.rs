@@ -166,6 +166,27 @@ impl Handle {
     }
 }
 
+/// What has been asked through a [`Handle`].
+pub struct Requests(pub(super) mpsc::Receiver<Request>);
+
+/// Edits that share a generation, at most.
+const BATCH: usize = 256;
+
+impl Requests {
+    /// Edits that wait behind one, and then what is no edit.
+    pub(super) fn more_edits(&mut self, first: EditRequest) -> (Vec<EditRequest>, Option<Request>) {
+        let mut edits = vec![first];
+        while edits.len() < BATCH {
+            match self.0.try_recv() {
+                Ok(Request::Edit(edit)) => edits.push(edit),
+                Ok(other) => return (edits, Some(other)),
+                Err(_) => break,
+            }
+        }
+        (edits, None)
+    }
+}
+
 /// How a configuration is applied.
 #[derive(Clone, Debug)]
 pub struct Apply {

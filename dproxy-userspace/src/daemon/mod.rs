@@ -41,10 +41,10 @@ mod tests;
 
 pub use commit::Entry;
 pub use edit::{Edit, EditError};
-pub use engine::{Engine, Parts, Requests};
+pub use engine::{Engine, Parts};
 pub(crate) use explain::EXAMPLE_PORT;
 pub use explain::Question;
-pub use handle::{Apply, Handle, Stopped};
+pub use handle::{Apply, Handle, Requests, Stopped};
 pub use network::{Network, NoNetwork};
 pub use proxy::Proxy;
 pub use record_type::RecordType;

@@ -14,7 +14,7 @@ use dproxy_common::{
 use nix::net::if_::if_nameindex;
 
 use super::{
-    Attachment, CounterId, Counters, Datapath, DatapathError, attach, interface::Interface, pins::Pins,
+    Attachment, CounterId, Counters, Datapath, DatapathError, interface::Interface, left, pins::Pins,
 };
 use crate::control::{Capacity, Held, Patch, Snapshot, SnapshotNames};
 
@@ -151,7 +151,7 @@ impl Datapath for Absent {
     /// keeps any more.
     fn attach(&mut self) -> Result<(), DatapathError> {
         if let Some(pins) = Pins::existing(&self.bpffs)? {
-            attach::remove_others(&[], &pins);
+            left::remove_others(&[], &pins);
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::{
     Attachment, DatapathError, bpf,
     egress::Egress,
     interface::Interface,
+    left,
     lock::InterfaceLock,
     pins::{self, Pins},
 };
@@ -49,7 +50,7 @@ impl Place {
         // Asked again, because only from now on nobody else changes it.
         let interface = Interface::named(name)?;
         let pin = pins.path(interface.index);
-        let link = left(&interface, &pin);
+        let link = left_link(&interface, &pin);
         let ours = link.as_ref().map(|link| link.program);
         if let Some(&(other, _)) = interface.programs.iter().find(|(id, _)| Some(*id) != ours) {
             return Err(not_ours(name, other, pins));
@@ -111,7 +112,7 @@ impl Place {
 
     fn detach(&mut self) {
         let Some(link) = self.link.take() else { return };
-        detach(link.fd.as_fd(), &self.interface.name);
+        left::detach(link.fd.as_fd(), &self.interface.name);
         pins::remove(&self.pin);
     }
 }
@@ -161,7 +162,8 @@ pub(super) fn attach(
         }
         place.egress.pin(pins)?;
     }
-    remove_others(places, pins);
+    let served: Vec<u32> = places.iter().map(|place| place.interface.index).collect();
+    left::remove_others(&served, pins);
     Ok(())
 }
 
@@ -215,7 +217,7 @@ const fn flags(mode: XdpMode) -> u32 {
 
 /// The link that a process before this one left on an interface. A pin for
 /// what is no longer this interface is removed.
-fn left(interface: &Interface, pin: &Path) -> Option<Link> {
+fn left_link(interface: &Interface, pin: &Path) -> Option<Link> {
     let (fd, info) = pins::pinned(pin)?;
     match interface.mode_of(info.program).filter(|_| info.interface == interface.index) {
         Some(mode) => Some(Link { fd, mode, is_left: true, program: info.program }),
@@ -223,56 +225,6 @@ fn left(interface: &Interface, pin: &Path) -> Option<Link> {
             pins::remove(pin);
             None
         }
-    }
-}
-
-/// Detaches from interfaces that dproxy served before a kill and does not serve now.
-pub(super) fn remove_others(places: &[Place], pins: &Pins) {
-    pins.remove_dead();
-    for index in pins.interfaces() {
-        if places.iter().any(|place| place.interface.index == index) {
-            continue;
-        }
-        // The lock shows whether it is another dproxy's.
-        if let Ok(name) = remove_left(index, pins) {
-            tracing::info!("interface {name} is not served any more");
-        }
-    }
-}
-
-/// Detaches from all interfaces of this network namespace, and says from which. If a dproxy serves one, nothing is
-/// done.
-pub(super) fn remove_all(pins: &Pins) -> Result<Vec<String>, DatapathError> {
-    pins.remove_dead();
-    let interfaces = pins.interfaces();
-    for &index in &interfaces {
-        InterfaceLock::take_to_detach(index, &name_of(index))?;
-    }
-    pins.remove_predecessors();
-    interfaces.into_iter().map(|index| remove_left(index, pins)).collect()
-}
-
-/// Removes what was left on an interface, unless a dproxy serves it; returns its name.
-fn remove_left(index: u32, pins: &Pins) -> Result<String, DatapathError> {
-    let name = name_of(index);
-    let _lock = InterfaceLock::take_to_detach(index, &name)?;
-    for pin in [pins.path(index), pins.egress_path(index)] {
-        if let Some((link, _)) = pins::pinned(&pin) {
-            detach(link.as_fd(), &name);
-        }
-        pins::remove(&pin);
-    }
-    Ok(name)
-}
-
-fn name_of(index: u32) -> String {
-    Interface::numbered(index).map_or_else(|| index.to_string(), |interface| interface.name)
-}
-
-/// Detaches at once. Closing the link would do so too, but some time later.
-fn detach(link: BorrowedFd<'_>, interface: &str) {
-    if let Err(error) = bpf::detach_link(link) {
-        tracing::warn!("cannot detach from interface {interface}: {error}");
     }
 }
 

@@ -11,22 +11,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Commands: `enum bpf_cmd`.
-mod command {
+pub(super) mod command {
     use libc::c_long;
 
-    pub(super) const MAP_CREATE: c_long = 0;
-    pub(super) const MAP_LOOKUP_ELEM: c_long = 1;
-    pub(super) const MAP_UPDATE_ELEM: c_long = 2;
-    pub(super) const MAP_DELETE_ELEM: c_long = 3;
-    pub(super) const OBJ_PIN: c_long = 6;
-    pub(super) const OBJ_GET: c_long = 7;
-    pub(super) const PROG_GET_FD_BY_ID: c_long = 13;
-    pub(super) const MAP_GET_FD_BY_ID: c_long = 14;
-    pub(super) const OBJ_GET_INFO_BY_FD: c_long = 15;
-    pub(super) const MAP_LOOKUP_BATCH: c_long = 24;
-    pub(super) const LINK_CREATE: c_long = 28;
-    pub(super) const LINK_UPDATE: c_long = 29;
-    pub(super) const LINK_DETACH: c_long = 34;
+    pub(in crate::datapath) const MAP_CREATE: c_long = 0;
+    pub(in crate::datapath) const MAP_LOOKUP_ELEM: c_long = 1;
+    pub(in crate::datapath) const MAP_UPDATE_ELEM: c_long = 2;
+    pub(in crate::datapath) const MAP_DELETE_ELEM: c_long = 3;
+    pub(in crate::datapath) const OBJ_PIN: c_long = 6;
+    pub(in crate::datapath) const OBJ_GET: c_long = 7;
+    pub(in crate::datapath) const PROG_GET_FD_BY_ID: c_long = 13;
+    pub(in crate::datapath) const MAP_GET_FD_BY_ID: c_long = 14;
+    pub(in crate::datapath) const OBJ_GET_INFO_BY_FD: c_long = 15;
+    pub(in crate::datapath) const MAP_LOOKUP_BATCH: c_long = 24;
+    pub(in crate::datapath) const LINK_CREATE: c_long = 28;
+    pub(in crate::datapath) const LINK_UPDATE: c_long = 29;
+    pub(in crate::datapath) const LINK_DETACH: c_long = 34;
 }
 
 const MAP_TYPE_ARRAY: u32 = 2;
@@ -40,7 +40,7 @@ const BEFORE: u32 = 1 << 3;
 ///
 /// # Safety
 /// `attributes` must be those of the command, and what their pointers point to valid for it.
-unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
+pub(super) unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
     // SAFETY: the size is that of the arguments, and the caller answers for what is in them.
     match unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>()) } {
         -1 => Err(io::Error::last_os_error()),
@@ -52,7 +52,7 @@ unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::
 ///
 /// # Safety
 /// As [`bpf`]; and the command must be one that returns a new file descriptor.
-unsafe fn open<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
+pub(super) unsafe fn open<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
     // SAFETY: as the caller promises.
     let fd = unsafe { bpf(command, attributes) }?;
     // SAFETY: the kernel has just made the descriptor for us.
@@ -155,82 +155,6 @@ pub(super) fn remove_program(map: BorrowedFd<'_>) -> io::Result<()> {
         Element { map_fd, reserved: 0, key: &raw const key, value: std::ptr::null_mut(), flags: 0 };
     // SAFETY: these are the command's attributes; a key is 32 bits.
     unsafe { bpf(command::MAP_DELETE_ELEM, &mut attributes) }.map(drop)
-}
-
-/// A program by its id. Takes CAP_SYS_ADMIN.
-pub(super) fn program_by_id(id: u32) -> io::Result<OwnedFd> {
-    by_id(command::PROG_GET_FD_BY_ID, id)
-}
-
-/// A map by its id. Takes CAP_SYS_ADMIN.
-pub(super) fn map_by_id(id: u32) -> io::Result<OwnedFd> {
-    by_id(command::MAP_GET_FD_BY_ID, id)
-}
-
-fn by_id(command: libc::c_long, id: u32) -> io::Result<OwnedFd> {
-    #[repr(C)]
-    struct Attributes {
-        id: u32,
-        next_id: u32,
-        flags: u32,
-    }
-    // SAFETY: these are the command's attributes, without pointers; it returns a descriptor.
-    unsafe { open(command, &mut Attributes { id, next_id: 0, flags: 0 }) }
-}
-
-/// The front part of `struct bpf_prog_info`.
-#[repr(C)]
-#[derive(Default)]
-struct ProgramInfo {
-    kind: u32,
-    id: u32,
-    tag: [u8; 8],
-    jited_length: u32,
-    translated_length: u32,
-    jited: u64,
-    translated: u64,
-    load_time: u64,
-    created_by: u32,
-    map_count: u32,
-    map_ids: u64,
-}
-
-/// The ids of the maps that a program uses.
-pub(super) fn maps_of(program: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
-    let mut info = ProgramInfo::default();
-    object_info(program, &mut info)?;
-    let mut ids = vec![0u32; info.map_count as usize];
-    let mut info =
-        ProgramInfo { map_count: info.map_count, map_ids: ids.as_mut_ptr() as u64, ..ProgramInfo::default() };
-    object_info(program, &mut info)?;
-    Ok(ids)
-}
-
-/// What a map is: the front part of `struct bpf_map_info`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct MapInfo {
-    /// `enum bpf_map_type`.
-    pub(super) kind: u32,
-    /// Its id.
-    pub(super) id: u32,
-    /// Octets of a key.
-    pub(super) key_size: u32,
-    /// Octets of a value.
-    pub(super) value_size: u32,
-    /// Elements at most.
-    pub(super) max_entries: u32,
-    /// Flags that it was made with.
-    pub(super) flags: u32,
-    /// Its name, cut to 15 octets.
-    pub(super) name: [u8; 16],
-}
-
-/// Asks what a map is.
-pub(super) fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
-    let mut info = MapInfo::default();
-    object_info(map, &mut info)?;
-    Ok(info)
 }
 
 /// Reads elements of an array, from `first` on, `count` or as many as there are; says how many.
@@ -348,48 +272,4 @@ pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
     let mut attributes = link.as_raw_fd() as u32;
     // SAFETY: these are the command's attributes: the descriptor alone.
     unsafe { bpf(command::LINK_DETACH, &mut attributes) }.map(drop)
-}
-
-/// What a link is: the front part of `struct bpf_link_info`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct LinkInfo {
-    /// [`LinkInfo::XDP`], [`LinkInfo::TCX`], or another kind.
-    pub(super) kind: u32,
-    /// Its id.
-    pub(super) id: u32,
-    /// Id of its program.
-    pub(super) program: u32,
-    reserved: u32,
-    /// Of an XDP or TCX link, the index of its interface, in whatever network namespace; 0 if that is gone.
-    pub(super) interface: u32,
-    reserved_too: u32,
-}
-
-impl LinkInfo {
-    /// `BPF_LINK_TYPE_XDP`.
-    pub(super) const XDP: u32 = 6;
-    /// `BPF_LINK_TYPE_TCX`.
-    pub(super) const TCX: u32 = 11;
-}
-
-/// Asks what a link is.
-pub(super) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
-    let mut info = LinkInfo::default();
-    object_info(link, &mut info)?;
-    Ok(info)
-}
-
-/// Asks what an object is. `T` is the front part of what the kernel knows about objects of its kind: integers.
-fn object_info<T: Default>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
-    #[repr(C)]
-    struct Attributes<T> {
-        fd: u32,
-        length: u32,
-        info: *mut T,
-    }
-    let length = size_of::<T>() as u32;
-    let mut attributes = Attributes { fd: object.as_raw_fd() as u32, length, info: std::ptr::from_mut(info) };
-    // SAFETY: these are the command's attributes; the kernel writes at most `length` octets.
-    unsafe { bpf(command::OBJ_GET_INFO_BY_FD, &mut attributes) }.map(drop)
 }

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use dproxy_common::abi::{ABI_VERSION, MAGIC, NatSettings, Settings};
 
-use super::bpf::{self, MapInfo};
+use super::bpf;
+use super::objects::{self, MapInfo};
 use super::{DatapathError, KernelOptions, maps};
 
 /// The maps that are shared, in the order in which they are made.
@@ -48,15 +49,15 @@ pub(super) struct Predecessor {
 impl Predecessor {
     /// The program of an id, as the kernel knows it.
     pub(super) fn of_id(id: u32) -> io::Result<Self> {
-        Self::of(bpf::program_by_id(id)?)
+        Self::of(objects::program_by_id(id)?)
     }
 
     /// A program of this process.
     pub(super) fn of(program: OwnedFd) -> io::Result<Self> {
         let (mut maps, mut nat) = (BTreeMap::new(), None);
-        for id in bpf::maps_of(program.as_fd())? {
-            let map = bpf::map_by_id(id)?;
-            let info = bpf::map_info(map.as_fd())?;
+        for id in objects::maps_of(program.as_fd())? {
+            let map = objects::map_by_id(id)?;
+            let info = objects::map_info(map.as_fd())?;
             if is_constant(&info) {
                 nat = nat.or(settings(&bpf::look_up_only(map.as_fd(), info.value_size as usize)?));
             } else {

@@ -1,7 +1,6 @@
 //! The fast path in the kernel.
 
 use std::mem;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use dproxy_common::{
 };
 
 use super::{
-    Attachment, CounterId, Counters, Datapath, DatapathError, Inheritance,
+    Attachment, CounterId, Counters, Datapath, DatapathError, Inheritance, KernelOptions, LoadError,
     ask::{self, Run},
     attach::{self, Place},
     egress,
@@ -23,54 +22,7 @@ use super::{
     loaded::Loaded,
     pins::Pins,
 };
-use crate::{
-    config::{PortRange, XdpMode},
-    control::{Capacity, Held, Patch, SnapshotNames},
-};
-
-/// What is fixed while the program is loaded.
-#[derive(Clone, Debug)]
-pub struct KernelOptions {
-    /// Sizes of the tables.
-    pub capacity: Capacity,
-    /// Source ports of forwarded queries.
-    pub nat_ports: PortRange,
-    /// Interfaces to serve.
-    pub interfaces: Vec<String>,
-    /// How to attach to them.
-    pub mode: XdpMode,
-    /// Folder for pins, in a BPF file system.
-    pub bpffs: PathBuf,
-    /// Log a line about each packet, up to a rate.
-    pub log_packets: bool,
-}
-
-/// Why there is no fast path.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// This process cannot have one on this host, whatever the configuration says: it has no right to use
-    /// BPF, or there is no BPF file system, or the kernel is too old.
-    #[error(transparent)]
-    Impossible(DatapathError),
-    /// Something else is wrong.
-    #[error(transparent)]
-    Failed(#[from] DatapathError),
-}
-
-/// For whom it makes no difference.
-impl From<LoadError> for DatapathError {
-    fn from(error: LoadError) -> Self {
-        match error {
-            LoadError::Impossible(error) | LoadError::Failed(error) => error,
-        }
-    }
-}
-
-impl LoadError {
-    pub(super) fn impossible(text: impl Into<String>) -> Self {
-        Self::Impossible(DatapathError(text.into()))
-    }
-}
+use crate::control::{Capacity, Held, Patch, SnapshotNames};
 
 /// The loaded program and its maps. When it is dropped, the program is detached, unless it is to
 /// [stay](Datapath::stay); when the process is killed, it goes on.

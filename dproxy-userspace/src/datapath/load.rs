@@ -12,7 +12,7 @@ use aya::{
 use dproxy_common::abi::{ABI_VERSION, MAGIC, NatSettings, Settings, TokenKeys};
 
 use super::{
-    DatapathError, KernelOptions, LoadError, NEEDS_ROOT, PROGRAM,
+    DatapathError, KernelOptions, NEEDS_ROOT, PROGRAM,
     flights::{self, Lent, Predecessor},
     maps,
 };
@@ -30,6 +30,33 @@ struct Global(Settings);
 
 // SAFETY: `Settings` is an `Entry`: integers, without padding.
 unsafe impl Pod for Global {}
+
+/// Why there is no fast path.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// This process cannot have one on this host, whatever the configuration says: it has no right to use
+    /// BPF, or there is no BPF file system, or the kernel is too old.
+    #[error(transparent)]
+    Impossible(DatapathError),
+    /// Something else is wrong.
+    #[error(transparent)]
+    Failed(#[from] DatapathError),
+}
+
+/// For whom it makes no difference.
+impl From<LoadError> for DatapathError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Impossible(error) | LoadError::Failed(error) => error,
+        }
+    }
+}
+
+impl LoadError {
+    pub(super) fn impossible(text: impl Into<String>) -> Self {
+        Self::Impossible(DatapathError(text.into()))
+    }
+}
 
 /// Creates the maps, but for those of its predecessor's flights, if it takes these over, and loads the program.
 pub(super) fn load(

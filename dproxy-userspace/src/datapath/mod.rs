@@ -12,10 +12,13 @@ mod flights;
 mod grace;
 mod interface;
 mod kernel;
+mod left;
 mod load;
 mod loaded;
 mod lock;
 mod maps;
+mod objects;
+mod options;
 mod packet_log;
 mod pins;
 mod question;
@@ -26,7 +29,9 @@ pub use absent::Absent;
 use pins::Pins;
 
 pub use ask::Run;
-pub use kernel::{Kernel, KernelOptions, LoadError};
+pub use kernel::Kernel;
+pub use load::LoadError;
+pub use options::KernelOptions;
 pub use question::{dns_message, query_frame};
 
 use std::collections::BTreeMap;
@@ -54,7 +59,7 @@ const NEEDS_ROOT: &str = "dproxy may not load programs into the kernel; run it a
 /// interfaces. If a dproxy serves one of them, nothing is done.
 pub fn detach(bpffs: &Path) -> Result<Vec<String>, DatapathError> {
     match Pins::existing(bpffs)? {
-        Some(pins) => attach::remove_all(&pins.removed_at_end()),
+        Some(pins) => left::remove_all(&pins.removed_at_end()),
         None => Ok(Vec::new()),
     }
 }

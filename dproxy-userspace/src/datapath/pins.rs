@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use super::{
-    DatapathError, LoadError,
-    bpf::{self, LinkInfo},
+    DatapathError, LoadError, bpf,
+    objects::{self, LinkInfo},
 };
 
 /// The pinned links: `<bpffs>/links/<network namespace>-<interface index>`, and the same with `-egress`. For a while
@@ -165,7 +165,7 @@ const EGRESS: &str = "-egress";
 /// The link pinned at a path, and what it is.
 pub(super) fn pinned(path: &Path) -> Option<(OwnedFd, LinkInfo)> {
     let link = bpf::open_pin(path).ok()?;
-    let info = bpf::link_info(link.as_fd()).ok()?;
+    let info = objects::link_info(link.as_fd()).ok()?;
     matches!(info.kind, LinkInfo::XDP | LinkInfo::TCX).then_some((link, info))
 }
 

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dproxy_common::abi::{BackendCounters, ListenerCounters, NO_ID, NO_ROUTE, Subject};
 use dproxy_common::wire::rcode;
 
 use super::Reason;
-use crate::control::{Capacity, MAX_ROUTE_IDS};
+use super::by_route::ByRoute;
+use crate::control::Capacity;
 use crate::datapath::CounterId;
 
 /// All counters, added up over the workers.
@@ -46,35 +47,6 @@ pub(super) struct WorkerCounters {
     pub(super) tcp_connections: AtomicU64,
     pub(super) backend_connections: AtomicU64,
     pub(super) queries_in_flight: AtomicU64,
-}
-
-/// Counters of routes, of which there may be millions: made in pieces, when they are needed.
-#[derive(Debug)]
-struct ByRoute(Box<[OnceLock<Box<[AtomicU64]>>]>);
-
-impl ByRoute {
-    const PIECE: usize = 4096;
-    const PIECES: usize = (MAX_ROUTE_IDS as usize).div_ceil(Self::PIECE);
-
-    fn new() -> Self {
-        Self((0..Self::PIECES).map(|_| OnceLock::new()).collect())
-    }
-
-    fn get_or_make(&self, id: u32) -> Option<&AtomicU64> {
-        let piece = self.0.get(id as usize / Self::PIECE)?;
-        let make = || (0..Self::PIECE).map(|_| AtomicU64::new(0)).collect();
-        piece.get_or_init(make).get(id as usize % Self::PIECE)
-    }
-
-    fn get(&self, id: u32) -> Option<&AtomicU64> {
-        self.0.get(id as usize / Self::PIECE)?.get()?.get(id as usize % Self::PIECE)
-    }
-
-    /// The pieces that there are, and their first ids.
-    fn made(&self) -> impl Iterator<Item = (usize, &[AtomicU64])> {
-        let pieces = self.0.iter().enumerate();
-        pieces.filter_map(|(number, piece)| Some((number * Self::PIECE, &**piece.get()?)))
-    }
 }
 
 /// Adds to a counter that only this thread writes.

@@ -9,6 +9,7 @@
 //! connections.
 
 mod bell;
+mod by_route;
 mod counters;
 mod decide;
 mod flights;

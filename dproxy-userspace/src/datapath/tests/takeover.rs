@@ -62,14 +62,14 @@ fn programs(interface: &str) -> Vec<(u32, XdpMode)> {
 }
 
 /// The egress program's link, and that of XDP.
-fn egress_link(interface: &str) -> Option<bpf::LinkInfo> {
+fn egress_link(interface: &str) -> Option<objects::LinkInfo> {
     let pins = Pins::open(world::BPFFS.as_ref()).unwrap();
     let index = interface::Interface::named(interface).unwrap().index;
     Some(pins::pinned(&pins.egress_path(index))?.1)
 }
 
 /// See [`egress_link`].
-fn link(interface: &str) -> bpf::LinkInfo {
+fn link(interface: &str) -> objects::LinkInfo {
     let pins = Pins::open(world::BPFFS.as_ref()).unwrap();
     let index = interface::Interface::named(interface).unwrap().index;
     pins::pinned(&pins.path(index)).unwrap().1
