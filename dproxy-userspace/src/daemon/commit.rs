@@ -102,9 +102,11 @@ impl Engine {
             // It answers what it has under way first.
             std::thread::spawn(move || drop(old));
         }
-        if !change.pools.is_empty() {
-            // Whoever has taken a backend away may stop it next.
-            self.datapath.settle()?;
+        if !change.pools.is_empty()
+            && let Err(problem) = self.datapath.settle()
+        {
+            // Whoever has taken a backend away may stop it next. The change itself is made.
+            warn!("packets may follow the generation before for a moment longer: {problem}");
         }
         match entry.kind {
             Kind::Edit | Kind::Switch => self.life.live_edits += entry.what.len() as u64,
