@@ -61,8 +61,8 @@ impl Datapath for Absent {
         let intruder = |Interface { name, programs, .. }: Interface| {
             let (program, _) = programs.first()?;
             Some(format!(
-                "interface {name} carries XDP program {program}; if a killed dproxy left it, it answers from old \
-                 tables: `ip link set {name} xdp off xdpgeneric off` as root, or remove its pin"
+                "interface {name} carries XDP program {program}; if an earlier dproxy left it, it answers \
+                 from old tables: `dproxy detach` removes it, and `ip link set {name} xdp off xdpgeneric off` any other"
             ))
         };
         interfaces.into_iter().filter_map(intruder).collect()

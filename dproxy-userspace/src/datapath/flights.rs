@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use dproxy_common::abi::{ABI_VERSION, MAGIC, NatSettings, Settings};
 
 use super::bpf;
+use super::loaded::{Loaded, own};
 use super::objects::{self, MapInfo};
 use super::{DatapathError, KernelOptions, maps};
 
@@ -52,8 +53,20 @@ impl Predecessor {
         Self::of(objects::program_by_id(id)?)
     }
 
-    /// A program of this process.
-    pub(super) fn of(program: OwnedFd) -> io::Result<Self> {
+    /// The program that this process has loaded. That takes no more rights than to load it.
+    pub(super) fn of_this_process(loaded: &Loaded) -> Result<Self, DatapathError> {
+        let describe = |map: BorrowedFd<'_>| Ok((map.try_clone_to_owned()?, objects::map_info(map)?));
+        let mut maps = BTreeMap::new();
+        for name in MAPS {
+            let map = describe(loaded.map(name)?).map_err(|error: io::Error| {
+                DatapathError(format!("cannot look into the map {name}: {error}"))
+            })?;
+            maps.insert(name[..name.len().min(NAME)].to_owned(), map);
+        }
+        Ok(Self { program: own(loaded.program()?)?, nat: Some(loaded.settings.nat), maps })
+    }
+
+    fn of(program: OwnedFd) -> io::Result<Self> {
         let (mut maps, mut nat) = (BTreeMap::new(), None);
         for id in objects::maps_of(program.as_fd())? {
             let map = objects::map_by_id(id)?;

@@ -71,7 +71,8 @@ impl Kernel {
         let predecessor = predecessor(&places);
         let loaded = Loaded::load(options, predecessor.as_ref())?;
         if let Some(stranger) = predecessor.as_ref().filter(|_| !loaded.shares_flights) {
-            loaded.ask_before_passing(stranger, &pins);
+            let first = places.first().map_or(0, |place| place.attachment().index);
+            loaded.ask_before_passing(stranger, &pins, first);
         }
         Ok(Self {
             // One whose flights are shared may have had a stranger before it.
@@ -116,6 +117,11 @@ impl Kernel {
         let egress = egress::program(&self.loaded.ebpf).ok().and_then(|program| program.info().ok());
         [(super::PROGRAM, xdp), (egress::PROGRAM, egress)]
             .map(|(name, info)| (name, info.and_then(|info| info.verified_instruction_count())))
+    }
+
+    /// The interfaces.
+    fn indexes(&self) -> impl Iterator<Item = u32> {
+        self.places.iter().map(|place| place.attachment().index)
     }
 
     /// Puts the generation of this number in force, and begins to wait for the packets that see another one.
@@ -191,10 +197,13 @@ impl Datapath for Kernel {
     fn enlarge(&mut self, capacity: Capacity, patch: Patch) -> Result<(), DatapathError> {
         self.settle()?;
         let options = KernelOptions { capacity, ..self.options.clone() };
-        let predecessor =
-            Predecessor::of(self.loaded.program()?.try_clone_to_owned().map_err(no_descriptor)?)
-                .map_err(|error| DatapathError(format!("cannot look into the loaded program: {error}")))?;
+        let predecessor = Predecessor::of_this_process(&self.loaded)?;
         let mut larger = Loaded::load(&options, Some(&predecessor))?;
+        if !larger.shares_flights {
+            return Err(DatapathError(
+                "larger tables would not know the queries in flight; restart dproxy".to_owned(),
+            ));
+        }
         larger.prepare(&patch)?;
         let smaller = mem::replace(&mut self.loaded, larger);
         self.flip(patch);
@@ -207,7 +216,11 @@ impl Datapath for Kernel {
         self.options = options;
         // Only now has the last packet been counted there.
         self.grace.wait();
-        self.loaded.counters.go_on(smaller.counters.so_far()?);
+        match smaller.counters.so_far() {
+            Ok(counters) => self.loaded.counters.go_on(counters),
+            // Packets are in the larger tables already.
+            Err(error) => tracing::warn!("some counters begin anew: {error}"),
+        }
         Ok(())
     }
 
@@ -218,7 +231,7 @@ impl Datapath for Kernel {
     fn tick(&mut self) {
         if self.handing_back.is_some_and(|since| since.elapsed() >= HANDING_BACK) {
             self.loaded.forget_predecessor();
-            self.pins.remove_predecessors();
+            self.indexes().for_each(|index| self.pins.remove_predecessors(index));
             self.handing_back = None;
         }
     }
@@ -285,12 +298,8 @@ impl Drop for Kernel {
         match self.places.iter().any(|place| place.left_program().is_some()) {
             _ if self.stays => {}
             // It was not attached: all stays with the process before.
-            true => self.pins.remove_own_predecessor(),
-            false => self.pins.remove_predecessors(),
+            true => self.indexes().for_each(|index| self.pins.remove_own_predecessor(index)),
+            false => self.indexes().for_each(|index| self.pins.remove_predecessors(index)),
         }
     }
-}
-
-fn no_descriptor(error: std::io::Error) -> DatapathError {
-    DatapathError(format!("cannot duplicate a file descriptor: {error}"))
 }

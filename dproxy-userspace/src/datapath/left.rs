@@ -28,7 +28,6 @@ pub(super) fn remove_all(pins: &Pins) -> Result<Vec<String>, DatapathError> {
     for &index in &interfaces {
         InterfaceLock::take_to_detach(index, &name_of(index))?;
     }
-    pins.remove_predecessors();
     interfaces.into_iter().map(|index| remove_left(index, pins)).collect()
 }
 
@@ -42,6 +41,7 @@ fn remove_left(index: u32, pins: &Pins) -> Result<String, DatapathError> {
         }
         pins::remove(&pin);
     }
+    pins.remove_predecessors(index);
     Ok(name)
 }
 

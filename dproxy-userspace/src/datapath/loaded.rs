@@ -79,11 +79,11 @@ impl Loaded {
 
     /// Replies that are not known here may be known to a predecessor whose slots are not ours: also when this process
     /// has ended, so its map is pinned.
-    pub(super) fn ask_before_passing(&self, predecessor: &Predecessor, pins: &Pins) {
+    pub(super) fn ask_before_passing(&self, predecessor: &Predecessor, pins: &Pins, interface: u32) {
         let set = |map| {
             bpf::set_program(map, predecessor.program.as_fd())
                 .map_err(|error| DatapathError(error.to_string()))?;
-            pins.pin_predecessor(map)
+            pins.pin_predecessor(map, interface)
         };
         if let Err(error) = self.predecessor().and_then(set) {
             tracing::warn!("the replies under way are lost: {error}");
@@ -99,10 +99,12 @@ impl Loaded {
     }
 
     fn predecessor(&self) -> Result<BorrowedFd<'_>, DatapathError> {
-        match self.ebpf.map("PREDECESSOR") {
-            Some(Map::ProgramArray(map)) => Ok(map.fd().as_fd()),
-            _ => Err(incomplete()),
-        }
+        self.map("PREDECESSOR")
+    }
+
+    /// A map of its own.
+    pub(super) fn map(&self, name: &str) -> Result<BorrowedFd<'_>, DatapathError> {
+        map(&self.ebpf, name)
     }
 
     /// The XDP program.
@@ -207,12 +209,14 @@ const READERS: Duration = Duration::from_secs(2);
 /// A map of the object.
 pub(super) fn map<'a>(ebpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>, DatapathError> {
     match ebpf.map(name) {
-        Some(Map::Array(map) | Map::PerCpuArray(map)) => Ok(map.fd().as_fd()),
+        Some(Map::Array(map) | Map::PerCpuArray(map) | Map::ProgramArray(map) | Map::LruHashMap(map)) => {
+            Ok(map.fd().as_fd())
+        }
         _ => Err(incomplete()),
     }
 }
 
-fn own(fd: BorrowedFd<'_>) -> Result<OwnedFd, DatapathError> {
+pub(super) fn own(fd: BorrowedFd<'_>) -> Result<OwnedFd, DatapathError> {
     fd.try_clone_to_owned()
         .map_err(|error| DatapathError(format!("cannot duplicate a file descriptor: {error}")))
 }

@@ -96,7 +96,7 @@ pub trait Datapath: Send {
     fn settle(&mut self) -> Result<(), DatapathError>;
 
     /// Makes all ready for a generation: [settles](Self::settle), introduces whom it names, writes it into the idle
-    /// half and checks it. Nobody sees it before [`Datapath::activate`]. On an error, nothing has changed.
+    /// half and checks it. Nobody sees it before [`Datapath::activate`]. On an error, what is in force has not changed.
     fn prepare(&mut self, patch: Patch) -> Result<(), DatapathError>;
 
     /// Puts the generation in force that was prepared. This cannot fail; without one, nothing happens.

@@ -98,33 +98,34 @@ impl Pins {
         self.folder.join(format!("{}-{interface}", self.namespace))
     }
 
-    /// Keeps the predecessor of a program, which the kernel would remove from the map with the process.
-    pub(super) fn pin_predecessor(&self, map: BorrowedFd<'_>) -> Result<(), DatapathError> {
-        let path = self.own_predecessor_path();
+    /// Keeps the predecessor of the program of an interface, which the kernel would remove from the map with the
+    /// process.
+    pub(super) fn pin_predecessor(&self, map: BorrowedFd<'_>, interface: u32) -> Result<(), DatapathError> {
+        let path = self.own_predecessor_path(interface);
         // From a process of the same number, long ago.
         remove(&path);
         self.pin(map, &path)
     }
 
     /// Lets go what this process has kept so.
-    pub(super) fn remove_own_predecessor(&self) {
-        remove(&self.own_predecessor_path());
+    pub(super) fn remove_own_predecessor(&self, interface: u32) {
+        remove(&self.own_predecessor_path(interface));
     }
 
     /// Lets go what any process has kept so.
-    pub(super) fn remove_predecessors(&self) {
-        let prefix = self.predecessor_prefix();
+    pub(super) fn remove_predecessors(&self, interface: u32) {
+        let prefix = self.predecessor_prefix(interface);
         let is_predecessor =
             |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.strip_prefix(&prefix)).is_some();
         self.all().filter(is_predecessor).for_each(|path| remove(&path));
     }
 
-    fn own_predecessor_path(&self) -> PathBuf {
-        self.folder.join(format!("{}{}", self.predecessor_prefix(), std::process::id()))
+    fn own_predecessor_path(&self, interface: u32) -> PathBuf {
+        self.folder.join(format!("{}{}", self.predecessor_prefix(interface), std::process::id()))
     }
 
-    fn predecessor_prefix(&self) -> String {
-        format!("{}-predecessor-", self.namespace)
+    fn predecessor_prefix(&self, interface: u32) -> String {
+        format!("{}-{interface}-predecessor-", self.namespace)
     }
 
     /// The interfaces of this namespace for which there is a pin.
