@@ -78,9 +78,10 @@ where
             Level::INFO => 6,
             Level::DEBUG | Level::TRACE => 7,
         };
-        write!(writer, "<{priority}>")?;
-        context.format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+        let mut text = String::new();
+        context.format_fields(Writer::new(&mut text), event)?;
+        // To the journal, each line is a message.
+        text.lines().try_for_each(|line| writeln!(writer, "<{priority}>{line}"))
     }
 }
 
@@ -124,10 +125,10 @@ mod tests {
         for (format, is_journal) in [(LogFormat::Auto, true), (LogFormat::Journal, false)] {
             let lines = logged("trace", format, is_journal, || {
                 warn!(lost = 3, "gone");
-                info!("back");
+                info!("back\nagain");
                 debug!("how");
             });
-            assert_eq!(lines, "<4>gone lost=3\n<6>back\n<7>how\n");
+            assert_eq!(lines, "<4>gone lost=3\n<6>back\n<6>again\n<7>how\n");
         }
     }
 

@@ -157,7 +157,7 @@ impl Default for SlowPath {
 pub struct Control {
     /// The Unix socket that `dproxy` and other programs talk to.
     pub socket: PathBuf,
-    /// Folder of the pinned programs and maps, in a BPF file system.
+    /// Folder of the pinned links, in a BPF file system.
     pub bpffs: PathBuf,
 }
 

@@ -52,7 +52,7 @@ pub enum Place {
     SlowPath(&'static str),
     /// Path of the control socket.
     Socket,
-    /// Folder of the pinned programs and maps.
+    /// Folder of the pinned links.
     Bpffs,
     /// All pools.
     Pools,
