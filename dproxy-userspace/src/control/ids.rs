@@ -1,7 +1,7 @@
 //! Ids that outlive generations.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry};
 use std::net::SocketAddr;
 
 use super::Capacity;
@@ -20,7 +20,7 @@ impl<K: Ord + Clone> Numbering<K> {
     /// Lets `key` have a number that is not given out, if it has none. Nobody gets those below it that are free
     /// before all others are taken.
     pub(super) fn restore(&mut self, key: K, number: u32) {
-        if number >= self.capacity || self.numbers.contains_key(&key) {
+        if number >= self.capacity {
             return;
         }
         if number >= self.unused {
@@ -29,7 +29,11 @@ impl<K: Ord + Clone> Numbering<K> {
         } else {
             self.resting.retain(|resting| *resting != number);
         }
-        self.numbers.insert(key, number);
+        match self.numbers.entry(key) {
+            Entry::Vacant(entry) => drop(entry.insert(number)),
+            // One that it had before: the slots of queries under way may name it.
+            Entry::Occupied(_) => self.resting.push_back(number),
+        }
     }
 
     pub(super) fn new(capacity: u32) -> Self {

@@ -37,6 +37,9 @@ pub enum CompileError {
         /// What to do.
         mend: &'static str,
     },
+    /// Larger tables are needed, or another change first: too many routes take the place of others at once.
+    #[error("all route ids are taken")]
+    RouteIdsTaken,
     /// All ids of a kind are taken.
     #[error("all {0} ids are taken; restart dproxy to free those of removed ones")]
     IdsTaken(&'static str),
@@ -96,6 +99,10 @@ impl Layout {
 
     /// The generation has replaced the one before it: ids that only that one had are free from now on.
     pub fn settle(&mut self) {
+        if self.names.listeners.is_empty() {
+            // There is no generation yet. Whoever has an id has got it from a predecessor.
+            return;
+        }
         self.ids.retain(&self.names);
         self.routes.settle();
     }

@@ -60,8 +60,8 @@ impl PoolSpace {
         Ok(PoolRows { pools: Rows::All(pools), candidates: Rows::All(lines) })
     }
 
-    /// Lays out those that a change concerns. Their candidates go behind all others', which packets may be reading;
-    /// when there is no room left, all are laid out anew.
+    /// Lays out those that a change concerns. Their candidates go behind all others': nothing knows
+    /// what those before have left free. When there is no room left, all are laid out anew.
     pub(super) fn patch(
         &mut self,
         config: &Config,

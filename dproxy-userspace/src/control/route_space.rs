@@ -236,7 +236,7 @@ impl RouteSpace {
                 Some(id) => id,
                 None => {
                     let (id, is_reused) =
-                        self.ids.take(capacity.route_ids).ok_or(CompileError::IdsTaken("route"))?;
+                        self.ids.take(capacity.route_ids).ok_or(CompileError::RouteIdsTaken)?;
                     reused.extend(is_reused.then_some(id));
                     id
                 }

@@ -58,7 +58,16 @@ pub(crate) async fn engine() -> (Engine, FakeDatapath, FakeNetwork) {
 
 /// An engine with a configuration in force, and all that it works on.
 pub(crate) async fn engine_of(config: Config) -> (Engine, FakeDatapath, FakeSlowPath, FakeNetwork) {
-    let (datapath, network) = (FakeDatapath::new(&config), FakeNetwork::default());
+    let datapath = FakeDatapath::new(&config);
+    engine_on(config, datapath).await
+}
+
+/// The same on tables that somebody has used before.
+pub(crate) async fn engine_on(
+    config: Config,
+    datapath: FakeDatapath,
+) -> (Engine, FakeDatapath, FakeSlowPath, FakeNetwork) {
+    let network = FakeNetwork::default();
     let proxy = FakeSlowPath::default();
     let engine = begin(config, Box::new(datapath.clone()), &proxy, Box::new(network.clone())).await;
     (engine, datapath, proxy, network)

@@ -19,7 +19,7 @@ use super::INTERFACE;
 use crate::config::{Config, XdpMode};
 use crate::control::{Capacity, Held, Memory, Patch, Snapshot, SnapshotNames};
 use crate::daemon::capacity;
-use crate::datapath::{Attachment, CounterId, Counters, Datapath, DatapathError};
+use crate::datapath::{Attachment, CounterId, Counters, Datapath, DatapathError, Inheritance};
 
 /// A fast path in memory. Clones are handles to one.
 #[derive(Clone)]
@@ -39,6 +39,8 @@ pub(crate) struct Tables {
     listeners: BTreeMap<u16, SocketAddr>,
     pub(crate) counters: Counters,
     pub(crate) cleared: Vec<CounterId>,
+    /// What there is of a program before.
+    pub(crate) inherited: Inheritance,
     /// What the next publication fails with.
     pub(crate) refusal: Option<String>,
     pub(crate) is_attached: bool,
@@ -61,6 +63,7 @@ impl FakeDatapath {
             listeners: BTreeMap::new(),
             counters: Counters { reasons: vec![0; Reason::COUNT], ..Counters::default() },
             cleared: Vec::new(),
+            inherited: Inheritance::default(),
             refusal: None,
             is_attached: false,
             first_ways: BTreeMap::new(),
@@ -217,6 +220,10 @@ impl Datapath for FakeDatapath {
         tables.published = Some(snapshot);
         tables.behind = None;
         Ok(())
+    }
+
+    fn inherited(&self) -> Inheritance {
+        self.tables().inherited.clone()
     }
 
     fn set_next_hop(&mut self, index: u32, hop: &NextHop) -> Result<(), DatapathError> {

@@ -1,9 +1,12 @@
 //! What the datapath has after edits.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
 use crate::api::{ApiError, Code, Edited};
 use crate::config::{Pool, Target, WeightedBackend};
 use crate::daemon::{Edit, fake};
-use crate::datapath::CounterId;
+use crate::datapath::{CounterId, Inheritance};
 
 fn route(pattern: &str, target: &str) -> Edit {
     Edit::SetRoute { pattern: pattern.parse().unwrap(), target: Target::from_word(target) }
@@ -122,4 +125,29 @@ async fn a_backend_in_two_pools_is_one_backend() {
     };
     let expected = ["192.168.1.9:8053", "192.168.1.10:53", "192.168.1.11:53", "[2001:db8:1::10]:53"];
     assert_eq!(addresses(&engine), expected);
+}
+
+#[tokio::test]
+async fn ids_stay_over_a_restart() {
+    let config = fake::config();
+    let [first, gone]: [SocketAddr; 2] =
+        ["192.168.1.10:53", "192.168.1.77:53"].map(|text| text.parse().unwrap());
+    let datapath = fake::FakeDatapath::new(&config);
+    datapath.tables().inherited = Inheritance {
+        // The program before has met one backend twice.
+        backends: BTreeMap::from([(3, first), (5, gone), (6, first)]),
+        listeners: BTreeMap::from([(9, config.listen.addresses[0])]),
+        ..Inheritance::default()
+    };
+    let (mut engine, ..) = fake::engine_on(config.clone(), datapath).await;
+    let names = engine.layout.names().clone();
+    assert_eq!(names.backends.get(&3), Some(&first));
+    assert_eq!(names.listeners.get(&9), Some(&config.listen.addresses[0]));
+    let others = names.backends.keys().filter(|id| **id != 3);
+    assert!(others.clone().all(|id| *id > 6), "slots name the others: {others:?}");
+    engine.edit(&add_backend("dice", "192.168.1.77:53")).await.unwrap();
+    let names = engine.layout.names();
+    assert_eq!(names.backends.get(&3), Some(&first));
+    let again = names.backends.iter().find(|(_, address)| **address == gone).unwrap();
+    assert!(![3, 6].contains(again.0));
 }
