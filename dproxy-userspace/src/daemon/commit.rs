@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
+use super::whole::live_edits;
 use super::{EditError, Engine, Proxy, Who, descriptors};
 use crate::config::{Change, check_change};
 use crate::control::{CompileError, Delivery, Host, Id, Plan, SnapshotNames};
@@ -24,14 +25,21 @@ pub struct Entry {
     pub what: Vec<String>,
     /// Does it have to be confirmed?
     pub unconfirmed: bool,
-    /// Does it lead back to what the disk has?
-    pub is_back: bool,
+    /// The generation that it goes back to.
+    pub back_to: Option<u64>,
+    /// Is that what the disk has?
+    pub is_on_disk: bool,
 }
 
 impl Entry {
     /// One that needs no confirmation.
     pub fn new(by: Who, kind: Kind, what: Vec<String>) -> Self {
-        Self { by, kind, what, unconfirmed: false, is_back: false }
+        Self { by, kind, what, unconfirmed: false, back_to: None, is_on_disk: false }
+    }
+
+    /// The way back from a generation that is not on the disk yet.
+    pub(super) fn taken_back(by: Who, back_to: u64, what: String) -> Self {
+        Self { back_to: Some(back_to), is_on_disk: true, ..Self::new(by, Kind::Rollback, vec![what]) }
     }
 
     /// That of a start with a file.
@@ -61,7 +69,7 @@ impl Engine {
         let before = self.addresses();
         let undo = self.config.make(change);
         let mut carried_out = self.carry_out(change, entry, &before).await;
-        if let Err(EditError::DoesNotFit(CompileError::Routes { names, long })) = carried_out {
+        if let Some((names, long)) = carried_out.as_ref().err().and_then(|error| self.larger(error)) {
             // The larger tables begin with what is in force.
             self.config.make(&undo);
             self.enlarge(names, long)?;
@@ -110,7 +118,8 @@ impl Engine {
         }
         match entry.kind {
             Kind::Edit | Kind::Switch => self.life.live_edits += entry.what.len() as u64,
-            Kind::Start | Kind::Apply | Kind::Rollback => self.life.live_edits = 0,
+            Kind::Start | Kind::Apply => self.life.live_edits = 0,
+            Kind::Rollback => self.life.live_edits = live_edits(&self.store),
         }
         Ok(new_addresses)
     }
@@ -140,7 +149,9 @@ impl Engine {
         match self.put_in_force(Some(&Change::default()), Some(&entry)) {
             Err(EditError::State(error)) => {
                 // Whoever cannot be edited can still serve.
-                warn!("{error}");
+                if self.store.read_only().is_none() {
+                    warn!("{error}");
+                }
                 self.put_in_force(None, None)
             }
             other => other,
@@ -174,7 +185,7 @@ impl Engine {
         self.introduce(&new, &names, &deliveries)?;
         self.datapath.prepare(patch)?;
         if let Some(entry) = entry {
-            let written = if entry.is_back { &nothing } else { change.unwrap_or(&nothing) };
+            let written = if entry.is_on_disk { &nothing } else { change.unwrap_or(&nothing) };
             self.write_down(generation, written, entry).inspect_err(|_| self.datapath.abandon())?;
         }
         self.datapath.activate();
@@ -196,8 +207,8 @@ impl Engine {
             Some(base) => Content::Change { base, change },
             None => Content::Whole(&self.config),
         };
-        let Entry { by, kind, what, unconfirmed, is_back: _ } = entry.clone();
-        let record = Record { generation, by, kind, what, unconfirmed, content };
+        let Entry { by, kind, what, unconfirmed, back_to, is_on_disk: _ } = entry.clone();
+        let record = Record { generation, by, kind, what, back_to, unconfirmed, content };
         let written: Written = self.store.write(record)?;
         self.store.commit(written)?;
         if !unconfirmed {
@@ -224,6 +235,20 @@ impl Engine {
     /// Any change finds that out itself; with one of many routes, that would be late.
     pub(super) fn make_room(&mut self, (names, long): (usize, usize)) -> Result<(), EditError> {
         if self.datapath.capacity().holds(names, long) { Ok(()) } else { self.enlarge(names, long) }
+    }
+
+    /// For how many names, and long ones among them, tables would have to be to take what they did not.
+    fn larger(&self, error: &EditError) -> Option<(usize, usize)> {
+        let EditError::DoesNotFit(error) = error else { return None };
+        match *error {
+            CompileError::Routes { names, long } => Some((names, long)),
+            // There are ids in proportion.
+            CompileError::RouteIdsTaken => Some((self.datapath.capacity().routes as usize + 1, 0)),
+            CompileError::TooMany { .. }
+            | CompileError::IdsTaken(_)
+            | CompileError::Destinations
+            | CompileError::Collisions => None,
+        }
     }
 
     /// Takes larger tables into use, for so many names, and long ones among them.

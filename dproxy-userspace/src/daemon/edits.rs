@@ -126,7 +126,9 @@ impl Engine {
         let edit = Edit::Switch { from: from.to_owned(), to: to.to_owned(), percent: None, force: false };
         let moves = |header: &&Header| header.what.iter().any(|what| what.starts_with(&edit.to_string()));
         let moved = self.store.history().iter().find(moves).ok_or_else(not_moved)?;
-        let before = moved.base.ok_or_else(not_moved)?;
+        // Not its base: its record may have been made a whole one.
+        let older = |header: &&Header| header.generation < moved.generation;
+        let before = self.store.history().iter().find(older).ok_or_else(not_moved)?.generation;
         let (before, after) = (self.store.config(before)?, self.store.config(moved.generation)?);
         let led_to = |target: Option<&Target>, pool: &str| matches!(target, Some(Target::Pool(name)) if **name == *pool);
         let mut change = Change::between(&after, &before);

@@ -116,7 +116,7 @@ impl Engine {
         }
         live.inherit(&inheritance);
         sources.inherit(inheritance.next_hops.values(), started);
-        let live_edits = live_edits(&store).map(|header| header.what.len() as u64).sum();
+        let live_edits = live_edits(&store);
         Self {
             proxy_for: (config.listen.addresses.clone(), config.slow_path.clone()),
             config,

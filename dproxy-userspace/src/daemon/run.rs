@@ -14,12 +14,12 @@ use super::notify::notify;
 use super::unconfirmed::{ended_before, taken_back};
 use super::{Apply, EditError, Engine, Entry, Handle, NoNetwork, Parts, Who, descriptors, memory, ports};
 use crate::api::{Socket, SocketError, serve};
-use crate::config::{Config, ConfigError, XdpMode, counted};
+use crate::config::{Config, ConfigError, XdpMode, check, counted, listed};
 use crate::control::{Capacity, names_of};
 use crate::datapath::{Absent, Attachment, Datapath, DatapathError, Kernel, KernelOptions, LoadError};
 use crate::network::{NetworkError, Observer};
 use crate::slow_path::{Options, SlowPath, SlowPathError};
-use crate::state::{Kind, StateError, Store};
+use crate::state::{StateError, Store};
 
 /// How long the first query may wait for backends to be found.
 const FIRST_NEIGHBOURS: Duration = Duration::from_secs(1);
@@ -46,6 +46,12 @@ pub enum RunError {
     Begin(#[from] EditError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(
+        "generation {generation}, which ran before, is not valid for this dproxy: {}; begin with the file instead \
+         (`dproxy run --from-file`)",
+        listed(.problems.iter().map(String::as_str))
+    )]
+    Outdated { generation: u64, problems: Vec<String> },
     #[error("cannot serve the control socket: {0}")]
     Serve(#[source] io::Error),
     #[error("cannot wait for signals: {0}")]
@@ -71,7 +77,7 @@ pub async fn run(options: &RunOptions) -> Result<(), RunError> {
     // In front of all else, so that a second daemon does not even look at the interfaces.
     let beginning = Beginning::find(options)?;
     let socket = Socket::claim(options.socket.as_deref().unwrap_or(&beginning.config.control.socket))?;
-    let mut signals = Signals::listen().map_err(RunError::Signals)?;
+    let Signals { mut ends, hang_up } = Signals::listen().map_err(RunError::Signals)?;
     let (mut engine, first) = engine(beginning, &options.config).await?;
     engine.begin(first)?;
     for attachment in engine.attachments() {
@@ -88,12 +94,12 @@ pub async fn run(options: &RunOptions) -> Result<(), RunError> {
         // Sent or dropped: in both cases it is the end.
         let _ = ended.await;
     }));
-    let reloading = tokio::spawn(reload(handle.clone()));
+    let reloading = tokio::spawn(reload(handle.clone(), hang_up));
     let comparing = tokio::spawn(async move { handle.compare_file().await });
     info!("ready; controlled through {}", socket.path().display());
     notify("READY=1");
 
-    let end_of_all = engine.run(&mut requests, signals.any()).await;
+    let end_of_all = engine.run(&mut requests, ends.any()).await;
     notify("STOPPING=1");
     reloading.abort();
     comparing.abort();
@@ -131,13 +137,21 @@ impl Beginning {
             return Ok(Self { config, store, recorded: None, first: Some(first), warnings });
         };
         let generation = loaded.header.generation;
+        let problems = check(&loaded.config);
+        if !problems.is_empty() {
+            // An older dproxy may have taken what this one does not.
+            return Err(RunError::Outdated {
+                generation,
+                problems: problems.iter().map(ToString::to_string).collect(),
+            });
+        }
         info!("going on with generation {generation}, of {}", loaded.header.at);
         // One that is older has been taken back, but for its file.
         let unconfirmed = store.left_unconfirmed().filter(|unconfirmed| *unconfirmed > generation);
         let first = unconfirmed.map(|unconfirmed| {
             let what = taken_back(generation, &ended_before(unconfirmed));
             warnings.push(what.clone());
-            Entry { is_back: true, ..Entry::new(Who::Daemon, Kind::Rollback, vec![what]) }
+            Entry::taken_back(Who::Daemon, generation, what)
         });
         Ok(Self { config: loaded.config, store, recorded: Some(generation), first, warnings })
     }
@@ -179,8 +193,7 @@ async fn engine(beginning: Beginning, file: &Path) -> Result<(Engine, Option<Ent
 const NOT_APPLIED: &str = "SIGHUP: the file was not applied";
 
 /// Applies the file at each SIGHUP.
-async fn reload(handle: Handle) {
-    let Ok(mut hang_up) = signal(SignalKind::hangup()) else { return };
+async fn reload(handle: Handle, mut hang_up: Signal) {
     while hang_up.recv().await.is_some() {
         notify("RELOADING=1");
         let how = Apply { who: Who::Signal, generation: None, confirm: None, discard_edits: false };
@@ -259,17 +272,27 @@ pub(super) enum End {
     Stay,
 }
 
-/// What ends the daemon.
+/// What the daemon does not end of without a word: from the start on.
 struct Signals {
+    ends: Ends,
+    hang_up: Signal,
+}
+
+/// What ends the daemon.
+struct Ends {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
     fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let ends =
+            Ends { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? };
+        Ok(Self { ends, hang_up: signal(SignalKind::hangup())? })
     }
+}
 
+impl Ends {
     /// Waits for one, and says how to end.
     async fn any(&mut self) -> End {
         tokio::select! {
@@ -278,7 +301,7 @@ impl Signals {
                 End::Detach
             }
             _ = self.terminate.recv() => {
-                info!("SIGTERM: ending; the fast path goes on without updates until the next start, or `dproxy detach`");
+                info!("SIGTERM: ending");
                 End::Stay
             }
         }

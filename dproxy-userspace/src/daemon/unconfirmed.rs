@@ -7,10 +7,10 @@ use tracing::{error, info, warn};
 use super::commit::Entry;
 use super::file::Compared;
 use super::run::End;
+use super::whole::live_edits;
 use super::{EditError, Engine, Who};
 use crate::api::{self, Edited};
 use crate::config::{Change, duration_text};
-use crate::state::Kind;
 use crate::time::rfc3339;
 
 /// A generation that waits for its confirmation. The one before it is what the disk has.
@@ -79,7 +79,11 @@ impl Engine {
             error!("cannot go back to the generation before: {problem}");
         }
         match end {
-            End::Stay => self.datapath.stay(),
+            End::Stay if self.datapath.absence().is_none() => {
+                info!("the fast path goes on without updates until the next start, or `dproxy detach`");
+                self.datapath.stay();
+            }
+            End::Stay => {}
             End::Detach => {}
         }
     }
@@ -104,7 +108,7 @@ impl Engine {
         let Some(waiting) = self.unconfirmed.take() else { return Ok(()) };
         let Unconfirmed { generation, back_to, ref undo, ref compared, .. } = waiting;
         let what = taken_back(back_to, &why(generation));
-        let entry = Entry { is_back: true, ..Entry::new(by, Kind::Rollback, vec![what.clone()]) };
+        let entry = Entry::taken_back(by, back_to, what.clone());
         // What is written down: as the generation before, which is what the disk still has.
         let compared = compared.clone();
         if let Err(problem) = self.go_back(undo, &entry, back_to).await {
@@ -115,6 +119,7 @@ impl Engine {
             warn!("{problem}");
         }
         self.life.compared = compared;
+        self.life.live_edits = live_edits(&self.store);
         self.life.notes.push(what);
         Ok(())
     }
@@ -129,7 +134,14 @@ impl Engine {
             Err(EditError::State(problem)) => {
                 warn!("{problem}");
                 let unconfirmed = std::mem::replace(&mut self.generation, to);
-                self.put_in_force(Some(undo), None).inspect_err(|_| self.generation = unconfirmed)
+                let back = self.put_in_force(Some(undo), None);
+                match &back {
+                    Ok(()) => {
+                        entry.what.iter().for_each(|what| info!(generation = to, by = %entry.by, "{what}"))
+                    }
+                    Err(_) => self.generation = unconfirmed,
+                }
+                back
             }
             other => other,
         };

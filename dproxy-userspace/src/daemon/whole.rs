@@ -9,7 +9,7 @@ use super::{EditError, Engine, Who};
 use crate::api::{Applied, Plan};
 use crate::config::{Change, Config};
 use crate::control::names_of;
-use crate::state::{Header, Kind, Store};
+use crate::state::{Kind, StateError, Store};
 
 /// What is to become of the configuration in force.
 #[derive(Debug)]
@@ -95,10 +95,10 @@ impl Engine {
             return Ok(self.applied(plan, true));
         }
         self.take_edits()?;
-        let before =
-            self.store.history().iter().map(|header| header.generation).find(|it| *it < self.generation);
-        let to = to.or(before).ok_or(EditError::NothingBefore)?;
-        let config = self.store.config(to)?;
+        let (to, config) = match to {
+            Some(to) => (to, self.store.config(to)?),
+            None => self.another_before()?.ok_or(EditError::NothingBefore)?,
+        };
         let change = Change::between(&self.config, &config);
         let source = format!("generation {to}");
         let plan = self.plan_of(&config, &change, &source);
@@ -107,12 +107,24 @@ impl Engine {
         if change.is_empty() {
             return Ok(self.applied(plan, false));
         }
-        let entry =
-            Entry::new(who, Kind::Rollback, vec![format!("roll back to {source}: {}", plan.summary())]);
+        let what = vec![format!("roll back to {source}: {}", plan.summary())];
+        let entry = Entry { back_to: Some(to), ..Entry::new(who, Kind::Rollback, what) };
         self.make_room(size)?;
         self.make(&change, &entry).await?;
         self.life.notes.clear();
         Ok(self.applied(plan, true))
+    }
+
+    /// The generation before that is another one: one that was taken back has left an equal one behind.
+    fn another_before(&self) -> Result<Option<(u64, Config)>, StateError> {
+        let older = self.store.history().iter().map(|header| header.generation);
+        for generation in older.filter(|generation| *generation < self.generation) {
+            let config = self.store.config(generation)?;
+            if !Change::between(&self.config, &config).is_empty() {
+                return Ok(Some((generation, config)));
+            }
+        }
+        Ok(None)
     }
 
     fn applied(&mut self, plan: Plan, changed: bool) -> Applied {
@@ -125,15 +137,16 @@ impl Engine {
 
     /// What of the live edits a change would undo, a sentence each.
     fn undone_edits(&self, change: &Change) -> Vec<String> {
-        if change.is_empty() || self.life.live_edits == 0 {
+        let mut lineage = self.store.lineage();
+        let is_edited = lineage.next().is_some_and(|newest| !newest.is_whole() || newest.back_to.is_some());
+        if change.is_empty() || !is_edited {
             return Vec::new();
         }
-        let whole =
-            self.store.history().iter().find(|header| !matches!(header.kind, Kind::Edit | Kind::Switch));
-        let applied = match whole.map(|header| self.store.config(header.generation)) {
+        let applied = lineage.last().filter(|header| header.is_whole());
+        let applied = match applied.map(|header| self.store.config(header.generation)) {
             Some(Ok(applied)) => applied,
             Some(Err(error)) => return vec![format!("what they changed is not known any more: {error}")],
-            None => return Vec::new(),
+            None => return vec!["what they changed is not known any more".to_owned()],
         };
         let edits = Change::between(&applied, &self.config);
         let pools = edits.pools.keys().filter(|name| change.pools.contains_key(*name));
@@ -143,7 +156,7 @@ impl Engine {
     }
 }
 
-/// The records of the live edits since the configuration was last whole, the newest first.
-pub(super) fn live_edits(store: &Store) -> impl Iterator<Item = &Header> {
-    store.history().iter().take_while(|header| matches!(header.kind, Kind::Edit | Kind::Switch))
+/// Live edits since the configuration was last whole, as many as are still known.
+pub(super) fn live_edits(store: &Store) -> u64 {
+    store.lineage().filter(|header| !header.is_whole()).map(|header| header.what.len() as u64).sum()
 }

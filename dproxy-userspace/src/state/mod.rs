@@ -14,6 +14,7 @@
 mod disk;
 mod error;
 mod folder;
+mod lineage;
 mod load;
 mod lock;
 mod open;

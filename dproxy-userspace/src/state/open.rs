@@ -123,11 +123,13 @@ impl Store {
     pub(super) fn open_again(&mut self) -> Result<(), StateError> {
         // Two locks exclude each other within a process, too.
         self.lock = None;
-        let again = Self::open_on(Arc::clone(&self.disk), self.folder.path())?;
+        let mut again = Self::open_on(Arc::clone(&self.disk), self.folder.path())?;
         if let Some(error) = again.read_only {
             (self.lock, self.read_only) = (again.lock, Some(error.clone()));
             return Err(error);
         }
+        // Damaged records had to stay where they are until now.
+        again.newest()?;
         // What runs did not come from there, and must not become a change of it.
         if again.history != self.history {
             return Err(StateError::Changed(self.folder.path().to_owned()));

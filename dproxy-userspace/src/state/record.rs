@@ -20,6 +20,9 @@ pub struct Header {
     pub kind: Kind,
     /// What was done: a sentence an edit.
     pub what: Vec<String>,
+    /// The generation that a rollback went back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<u64>,
 }
 
 /// The operation that made a generation.
@@ -61,6 +64,8 @@ pub struct Record<'a> {
     pub kind: Kind,
     /// What was done: a sentence an edit.
     pub what: Vec<String>,
+    /// The generation that a rollback goes back to.
+    pub back_to: Option<u64>,
     /// Does it go away with a restart, unless it is confirmed?
     pub unconfirmed: bool,
     /// The configuration.

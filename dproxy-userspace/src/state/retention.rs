@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::lineage::lineage;
 use super::record::{Header, Kind};
 
 /// So many of the newest generations are kept, and so many of those that more than an edit made.
@@ -13,6 +14,8 @@ pub(super) fn kept(history: &[Header], unconfirmed: Option<&Header>) -> BTreeSet
     let large = history.iter().filter(|header| header.kind != Kind::Edit).take(KEPT);
     let mut kept: BTreeSet<u64> = newest.chain(large).map(|header| header.generation).collect();
     kept.extend(unconfirmed.and_then(|header| header.base));
+    // What live edits are compared with.
+    kept.extend(lineage(history).filter(|header| header.is_whole()).map(|header| header.generation));
     // A base is older than what needs it.
     for header in history {
         if kept.contains(&header.generation) {

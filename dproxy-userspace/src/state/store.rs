@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use super::disk::{Disk, System};
 use super::error::StateError;
 use super::folder::Folder;
+use super::lineage::lineage;
 use super::lock::Lock;
 use super::record::{Content, Header, Record};
 use super::retention;
@@ -85,6 +86,11 @@ impl Store {
         &self.history
     }
 
+    /// What the newest generation is made of, the newest first: see [`lineage`].
+    pub fn lineage(&self) -> impl Iterator<Item = &Header> {
+        lineage(&self.history)
+    }
+
     /// The generation that waits for its confirmation.
     pub fn unconfirmed(&self) -> Option<&Header> {
         self.unconfirmed.as_ref()
@@ -116,7 +122,7 @@ impl Store {
         if self.read_only.is_some() {
             self.open_again()?;
         }
-        let Record { generation, by, kind, what, unconfirmed, content } = record;
+        let Record { generation, by, kind, what, back_to, unconfirmed, content } = record;
         if generation <= self.last {
             return Err(StateError::Taken { generation, next: self.next_generation() });
         }
@@ -124,7 +130,7 @@ impl Store {
         if let Some(base) = base {
             self.header(base)?;
         }
-        let header = Header { generation, base, at: rfc3339(SystemTime::now()), by, kind, what };
+        let header = Header { generation, base, at: rfc3339(SystemTime::now()), by, kind, what, back_to };
         let mut written = self.write_out(header, content)?;
         written.unconfirmed = unconfirmed;
         Ok(written)

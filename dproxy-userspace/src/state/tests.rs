@@ -35,7 +35,7 @@ fn route(pattern: &str, target: &str) -> Change {
 
 fn record(generation: u64, kind: Kind, content: Content<'_>) -> Record<'_> {
     let what = vec![format!("generation {generation}")];
-    Record { generation, by: Who::Daemon, kind, what, unconfirmed: false, content }
+    Record { generation, by: Who::Daemon, kind, what, back_to: None, unconfirmed: false, content }
 }
 
 /// Writes a record, and puts it in force.

@@ -107,6 +107,43 @@ async fn live_edits_are_not_lost_unasked() {
 }
 
 #[tokio::test]
+async fn nor_behind_a_way_back() {
+    let (mut engine, ..) = engine().await;
+    engine.edit(&route("new.example", "dice")).await.unwrap();
+    let confirm = Some(Duration::from_secs(600));
+    let whole = || wanted(other("other.example", "cryo"));
+    engine.apply(Wanted { confirm, discard_edits: true, ..whole() }).await.unwrap();
+    engine.take_back_unconfirmed().await;
+    let undone = async |engine: &mut Engine| match engine.apply(whole()).await {
+        Err(EditError::WouldUndo(undone)) => undone,
+        applied => panic!("{applied:?}"),
+    };
+    assert_eq!(engine.life.live_edits, 1);
+    assert_eq!(undone(&mut engine).await, ["route new.example"]);
+
+    engine.edit(&route("bad.example", "dice")).await.unwrap();
+    engine.roll_back(Some(2), Who::Daemon, None).await.unwrap();
+    assert_eq!(engine.life.live_edits, 1);
+    assert_eq!(undone(&mut engine).await, ["route new.example"]);
+    engine.roll_back(Some(1), Who::Daemon, None).await.unwrap();
+    assert_eq!(engine.life.live_edits, 0);
+    engine.apply(whole()).await.unwrap();
+}
+
+#[tokio::test]
+async fn back_is_to_another_configuration() {
+    let (mut engine, ..) = engine().await;
+    engine.edit(&route("new.example", "dice")).await.unwrap();
+    let confirm = Some(Duration::from_secs(600));
+    let whole = wanted(other("other.example", "cryo"));
+    engine.apply(Wanted { confirm, discard_edits: true, ..whole }).await.unwrap();
+    engine.take_back_unconfirmed().await;
+    // Now generation 4 is generation 2 once more.
+    assert!(engine.roll_back(None, Who::Daemon, None).await.unwrap().changed);
+    assert_eq!(engine.config, fake::config());
+}
+
+#[tokio::test]
 async fn who_was_too_late_is_told_what_has_changed() {
     let (mut engine, ..) = engine().await;
     engine.edit(&route("new.example", "dice")).await.unwrap();
@@ -132,7 +169,7 @@ async fn what_nobody_confirms_goes_away() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let status = handle.look(|engine| engine.status()).await.unwrap().unwrap();
-        let why = "generation 2 taken back, since nobody confirmed it within 50ms: as generation 1";
+        let why = "back to generation 1, since nobody confirmed generation 2 within 50ms";
         assert_eq!((status.generation, status.notes), (3, vec![why.to_owned()]));
         assert!(handle.confirm(Who::Daemon).await.is_err());
         handle.edit(route("new.example", "dice"), Who::Daemon, None).await.unwrap();
@@ -187,6 +224,27 @@ async fn tables_grow_when_routes_do_not_fit() {
     assert_eq!((enlarged, capacity.routes), (1, 128));
     assert_eq!((engine.config.clone(), engine.generation), (config, 2));
     datapath.route_id("n99.example");
+}
+
+#[tokio::test]
+async fn tables_grow_when_there_are_no_ids_for_those_that_others_replace() {
+    let (mut engine, datapath, _) = engine().await;
+    let large = datapath.tables().capacity;
+    datapath.tables().capacity = Capacity { routes: 64, route_ids: 24, ..large };
+    let with = |letter: &str| {
+        let mut config = fake::config();
+        for number in 0..5 {
+            let name = format!("{letter}{number}.example");
+            config.routes.insert(format!("={name}").parse().unwrap(), Target::from_word("cryo"));
+            config.routes.insert(format!("*.{name}").parse().unwrap(), Target::from_word("dice"));
+        }
+        config
+    };
+    engine.apply(wanted(with("a"))).await.unwrap();
+    assert_eq!(datapath.tables().enlarged, 0);
+    engine.apply(wanted(with("b"))).await.unwrap();
+    assert_eq!((datapath.tables().enlarged, engine.config.clone()), (1, with("b")));
+    datapath.route_id("*.b4.example");
 }
 
 #[tokio::test]

@@ -55,6 +55,28 @@ fn ten_and_ten_are_kept_with_what_they_need() {
 }
 
 #[test]
+fn what_edits_are_compared_with_is_kept() {
+    let home = folder();
+    let mut store = Store::open_on(Arc::new(Faulty::default()), home.path()).unwrap();
+    let config = config();
+    // Whole records, so that none is kept as a base.
+    for generation in 1..=60 {
+        let kind = match generation {
+            20 => Kind::Apply,
+            40 => Kind::Rollback,
+            _ => Kind::Switch,
+        };
+        let back_to = (generation == 40).then_some(25);
+        let record = Record { back_to, ..record(generation, kind, Content::Whole(&config)) };
+        put(&mut store, record).unwrap();
+        store.prune().unwrap();
+    }
+    let newest = (51..=60).rev();
+    assert_eq!(generations(&store), newest.chain([40, 20]).collect::<Vec<u64>>());
+    assert_eq!(store.lineage().last().map(|header| header.generation), Some(20));
+}
+
+#[test]
 fn a_whole_record_ends_the_chain() {
     let home = folder();
     let mut store = Store::open_on(Arc::new(Faulty::default()), home.path()).unwrap();

@@ -23,6 +23,7 @@ fn header(base: Option<u64>) -> Header {
         by: Who::Signal,
         kind: Kind::Rollback,
         what,
+        back_to: base,
     }
 }
 
@@ -68,7 +69,7 @@ fn a_record_is_lines_that_one_can_read() {
     let (lines, end) = text.trim_end().rsplit_once('\n').unwrap();
     assert_eq!(
         lines,
-        r#"{"dproxy-state":1,"generation":7,"base":6,"at":"2026-05-01T12:00:03Z","by":"signal","kind":"rollback","what":["something\nelse",""]}
+        r#"{"dproxy-state":1,"generation":7,"base":6,"at":"2026-05-01T12:00:03Z","by":"signal","kind":"rollback","what":["something\nelse",""],"back_to":6}
 {"pool":"b","to":{"policy":"maglev","hash":"qname","proxy_protocol":false,"backends":[{"address":"192.168.1.1:53","weight":1}]}}
 {"pool":"c"}
 {"route":"a\\.b\\\\c"}
