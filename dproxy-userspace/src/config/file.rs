@@ -4,6 +4,7 @@
 //! The text is walked by hand rather than deserialized, because an operator wants all problems at
 //! once, each with its place.
 
+mod disk;
 mod include;
 mod listen;
 mod plain;
@@ -16,7 +17,6 @@ mod source;
 mod syntax;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::rc::Rc;
@@ -26,6 +26,7 @@ use toml::de::DeTable;
 use super::model::{Config, Pool};
 use super::problem::Place;
 use super::rules::check;
+pub(super) use disk::read as read_octets;
 pub(super) use plain::words;
 use reader::Reader;
 pub use report::{ConfigError, FileProblem, Position};
@@ -38,7 +39,7 @@ pub(super) type Fetch<'f> = &'f dyn Fn(&Path) -> io::Result<Vec<u8>>;
 impl Config {
     /// Reads the file at `path`, and those that it includes.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
-        load(path.as_ref(), &|path| fs::read(path))
+        load(path.as_ref(), &disk::read)
     }
 
     /// Reads a configuration from `text`; messages call it `origin`. It cannot include files.
@@ -170,5 +171,6 @@ fn unreadable(error: &io::Error) -> String {
 }
 
 const KEYS: [&str; 7] = ["include", "listen", "fast_path", "slow_path", "control", "pools", "routes"];
-const MAIN_FILE: &str = "a TOML file that this user may read; name it with --config";
-const INCLUDED_FILE: &str = "a file that this user may read, or no such entry in include";
+const MAIN_FILE: &str = "a regular file in TOML, up to 1 GiB, that this user may read; name it with --config";
+const INCLUDED_FILE: &str =
+    "a regular file, up to 1 GiB, that this user may read, or no such entry in include";

@@ -15,7 +15,6 @@ mod write;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -79,7 +78,7 @@ impl Config {
         let path = path.as_ref();
         let read = RefCell::new(Vec::new());
         let in_files = file::load(path, &|path| {
-            let octets = fs::read(path)?;
+            let octets = file::read_octets(path)?;
             read.borrow_mut().push((path.to_owned(), octets.clone()));
             Ok(octets)
         })?;
@@ -108,7 +107,7 @@ impl Config {
             rewrites.iter().map(|Rewrite { path, text, .. }| (&**path, text)).collect();
         let loaded = file::load(path, &|path| match texts.get(path) {
             Some(text) => Ok(text.as_bytes().to_vec()),
-            None => fs::read(path),
+            None => file::read_octets(path),
         });
         match loaded {
             Ok(config) if config == *self => Ok(()),

@@ -1,9 +1,12 @@
 //! Files that include others.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use tempfile::TempDir;
 
 use super::{LISTEN, POOL};
@@ -151,7 +154,7 @@ fn all_problems_of_all_files() {
     fs::write(folder.path().join("c.toml"), b"# \xff").unwrap();
     let error = Config::load(folder.path().join("main.toml")).unwrap_err().to_string();
     let path = "a path, from the folder of this file on, or a pattern: \"routes.d/*.routes\"";
-    let file = "a file that this user may read, or no such entry in include";
+    let file = "a regular file, up to 1 GiB, that this user may read, or no such entry in include";
     assert_eq!(
         error.replace(&format!("{}/", folder.path().display()), ""),
         format!(
@@ -170,6 +173,24 @@ fn all_problems_of_all_files() {
              10 problems; nothing was changed"
         )
     );
+}
+
+#[test]
+fn what_only_looks_like_a_file_is_not_waited_for() {
+    let folder =
+        folder(&[("main.toml", &main_file("\"routes.d/*\", \"link\"")), ("routes.d/a", "a.test cryo")]);
+    mkfifo(&folder.path().join("routes.d/pipe"), Mode::S_IRWXU).unwrap();
+    symlink("/dev/zero", folder.path().join("link")).unwrap();
+    let error = Config::load(folder.path().join("main.toml")).unwrap_err().to_string();
+    let says = "cannot be read: it is a pipe, a socket or a device\n    \
+                allowed: a regular file, up to 1 GiB, that this user may read, or no such entry in include";
+    assert_eq!(
+        error.replace(&format!("{}/", folder.path().display()), ""),
+        format!("routes.d/pipe: {says}\nlink: {says}\n2 problems; nothing was changed")
+    );
+    symlink("routes.d/a", folder.path().join("good")).unwrap();
+    fs::write(folder.path().join("main.toml"), main_file("\"good\"")).unwrap();
+    assert_eq!(load(folder.path()).routes.len(), 2);
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn message(path: &std::path::Path) -> String {
     Config::load(path).unwrap_err().to_string().replace(&path.display().to_string(), "F")
 }
 
-const ALLOWED: &str = "allowed: a TOML file that this user may read; name it with --config\n\
+const ALLOWED: &str = "allowed: a regular file in TOML, up to 1 GiB, that this user may read; name it with --config\n\
                        1 problem; nothing was changed";
 
 #[test]
