@@ -44,8 +44,8 @@ fn parse_confirm(text: &str) -> Result<Duration, ApiError> {
     parse_duration(text).map_err(|refusal| ApiError::refused("confirm", refusal))
 }
 
-pub(super) async fn confirm(Editor { engine, who, .. }: Editor) -> Answer<Edited> {
-    Ok(engine.confirm(who).await?.into())
+pub(super) async fn confirm(Editor { engine, who, generation }: Editor) -> Answer<Edited> {
+    Ok(engine.confirm(who, generation).await?.into())
 }
 
 pub(super) async fn rollback(

@@ -30,7 +30,7 @@ pub(super) fn run(command: Remote, socket: Option<PathBuf>) -> Result<(), Failur
             Remote::Backend(verb) => backend(&client, verb).await,
             Remote::Plan(arguments) => whole::plan(&client, arguments).await,
             Remote::Apply(arguments) => whole::apply(&client, arguments).await,
-            Remote::Confirm(format) => whole::confirm(&client, &format).await,
+            Remote::Confirm(editing) => whole::confirm(&client, &editing).await,
             Remote::Rollback(arguments) => whole::rollback(&client, arguments).await,
             Remote::History(format) => whole::history(&client, &format).await,
             Remote::Save(arguments) => save::save(&client, arguments).await,

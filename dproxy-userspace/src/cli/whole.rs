@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use axum::http::Method;
 use serde_json::json;
 
-use super::args::{Apply, Format, Rollback, WholeFile};
+use super::args::{Apply, Editing, Format, Rollback, WholeFile};
 use super::remote::{done, output};
 use super::{Failure, show};
 use crate::api::{self, Client, query};
@@ -35,9 +35,10 @@ pub(super) async fn apply(client: &Client, arguments: Apply) -> Result<(), Failu
 }
 
 /// `dproxy confirm`.
-pub(super) async fn confirm(client: &Client, format: &Format) -> Result<(), Failure> {
+pub(super) async fn confirm(client: &Client, editing: &Editing) -> Result<(), Failure> {
+    let client = client.made_for(editing.generation);
     let edited = client.send(Method::POST, "/v1/confirm", &json!({})).await?;
-    done(format, &edited, "confirmed")
+    done(&editing.format, &edited, "confirmed")
 }
 
 /// `dproxy rollback`.

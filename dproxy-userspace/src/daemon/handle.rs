@@ -100,11 +100,11 @@ impl Handle {
         Ok(applied)
     }
 
-    /// Keeps the generation that waits for its confirmation.
-    pub async fn confirm(&self, who: Who) -> Result<Edited, ApiError> {
+    /// Keeps the generation that waits for its confirmation. `generation`: the one that is meant, if somebody says so.
+    pub async fn confirm(&self, who: Who, generation: Option<u64>) -> Result<Edited, ApiError> {
         self.act(move |engine, answer| {
             Box::pin(async move {
-                let _ = answer.send(engine.confirm(&who));
+                let _ = answer.send(engine.confirm(&who, generation));
             })
         })
         .await

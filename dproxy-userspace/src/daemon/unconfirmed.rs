@@ -62,8 +62,11 @@ impl Unconfirmed {
 }
 
 impl Engine {
-    /// Keeps the generation that waits for it.
-    pub(super) fn confirm(&mut self, who: &Who) -> Result<Edited, EditError> {
+    /// Keeps the generation that waits for it, if it is the one that is meant.
+    pub(super) fn confirm(&mut self, who: &Who, generation: Option<u64>) -> Result<Edited, EditError> {
+        if let Some(generation) = generation {
+            self.expect_generation(generation, true)?;
+        }
         let waiting = self.unconfirmed.as_ref().ok_or(EditError::NothingToConfirm)?;
         let generation = waiting.generation;
         self.store.confirm(generation)?;

@@ -4,7 +4,8 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{Daemon, exchange, refused, with_daemon};
-use crate::api::{Code, Edited};
+use crate::api::{Applied, Code, Edited, Status};
+use crate::daemon::fake;
 
 /// The head of the response to a request without a body.
 async fn head(daemon: &Daemon, request: &str, headers: &str) -> String {
@@ -57,6 +58,28 @@ async fn of_two_editors_the_second_is_refused() {
         assert_eq!(error.code, Code::Stale);
         assert_eq!(daemon.datapath.generation(), 2, "nothing has changed");
         second.made_for(Some(2)).delete("/v1/routes/blocked.example").await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_confirmation_is_of_the_generation_that_it_is_meant_for() {
+    with_daemon(async |daemon| {
+        let text = fake::CONFIG.replace("blocked.example", "other.example");
+        let path = "/v1/apply?confirm=600s";
+        let applied: Applied = daemon.client.send_toml(path, text).await.unwrap();
+        assert_eq!(applied.generation, 2);
+        let confirm = async |generation| {
+            let client = daemon.client.made_for(Some(generation));
+            client.send::<Edited>(Method::POST, "/v1/confirm", &json!({})).await
+        };
+        for other in [1, 3] {
+            assert_eq!(refused(confirm(other).await).code, Code::Stale);
+        }
+        let status: Status = daemon.client.get("/v1/status").await.unwrap();
+        assert!(status.unconfirmed.is_some(), "it still waits");
+        assert_eq!(confirm(2).await.unwrap().generation, 2);
+        assert_eq!(refused(confirm(2).await).code, Code::NotFound);
     })
     .await;
 }

@@ -26,7 +26,7 @@ pub(in crate::cli) enum Remote {
     /// Put a whole configuration in force, as one generation
     Apply(Apply),
     /// Confirm the generation that waits for it
-    Confirm(Format),
+    Confirm(Editing),
     /// Return to an earlier generation
     Rollback(Rollback),
     /// List the generations that can be returned to

@@ -24,7 +24,7 @@ fn every_verb_is_understood() {
         "plan --config f.toml --json",
         "apply",
         "apply --config f.toml --confirm 60s --generation 42 --json",
-        "confirm --json",
+        "confirm --generation 42 --json",
         "rollback",
         "rollback 41 --generation 43",
         "history --json",

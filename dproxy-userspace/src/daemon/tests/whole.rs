@@ -171,7 +171,7 @@ async fn what_nobody_confirms_goes_away() {
         let status = handle.look(|engine| engine.status()).await.unwrap().unwrap();
         let why = "back to generation 1, since nobody confirmed generation 2 within 50ms";
         assert_eq!((status.generation, status.notes), (3, vec![why.to_owned()]));
-        assert!(handle.confirm(Who::Daemon).await.is_err());
+        assert!(handle.confirm(Who::Daemon, None).await.is_err());
         handle.edit(route("new.example", "dice"), Who::Daemon, None).await.unwrap();
     })
     .await;
@@ -186,7 +186,7 @@ async fn what_somebody_confirms_stays() {
     let confirm = Some(Duration::from_secs(600));
     engine.apply(Wanted { confirm, ..wanted(new.clone()) }).await.unwrap();
     assert!(engine.apply(wanted(fake::config())).await.is_err(), "one at a time");
-    engine.confirm(&Who::Daemon).unwrap();
+    engine.confirm(&Who::Daemon, Some(2)).unwrap();
     assert_eq!((engine.config.clone(), on_the_disk(&proxy)), (new.clone(), (2, new)));
     engine.edit(&route("new.example", "dice")).await.unwrap();
 
