@@ -3,8 +3,9 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use axum::http::header::{CONTENT_TYPE, HOST, IF_MATCH};
-use axum::http::{Method, Request, StatusCode};
+use axum::http::header::{CONTENT_TYPE, ETAG, HOST, IF_MATCH};
+use axum::http::response::Parts;
+use axum::http::{HeaderMap, Method, Request};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
@@ -83,12 +84,17 @@ impl Client {
 
     /// Asks for something.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.json(&self.get_text(path).await?)
+        self.json(&self.request(Method::GET, path, JSON, Bytes::new()).await?)
     }
 
-    /// Asks for something that is no JSON.
-    pub async fn get_text(&self, path: &str) -> Result<Bytes, ClientError> {
-        self.request(Method::GET, path, JSON, Bytes::new()).await
+    /// Asks for something that is no JSON, and for the generation that it is of.
+    pub async fn get_text(&self, path: &str) -> Result<(u64, Bytes), ClientError> {
+        let (headers, text) = self.answer(Method::GET, path, JSON, Bytes::new()).await?;
+        let tag = headers.get(ETAG).and_then(|tag| tag.to_str().ok());
+        let generation = tag.and_then(|tag| tag.trim_matches('"').parse().ok());
+        let generation =
+            generation.ok_or_else(|| self.strange("an answer without a generation".to_owned()))?;
+        Ok((generation, text))
     }
 
     /// Removes something.
@@ -119,15 +125,25 @@ impl Client {
         content_type: &str,
         body: Bytes,
     ) -> Result<Bytes, ClientError> {
+        Ok(self.answer(method, path, content_type, body).await?.1)
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Bytes,
+    ) -> Result<(HeaderMap, Bytes), ClientError> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, "dproxy");
         if let Some(generation) = self.generation {
             request = request.header(IF_MATCH, format!("\"{generation}\""));
         }
         let request = request.header(CONTENT_TYPE, content_type).body(Full::new(body));
         let request = request.map_err(|error| self.strange(error.to_string()))?;
-        let (status, body) = self.exchange(request).await?;
+        let (Parts { status, headers, .. }, body) = self.exchange(request).await?;
         if status.is_success() {
-            return Ok(body);
+            return Ok((headers, body));
         }
         match serde_json::from_slice::<ApiError>(&body) {
             Ok(error) => Err(error.into()),
@@ -139,14 +155,14 @@ impl Client {
         serde_json::from_slice(body).map_err(|error| self.strange(error.to_string()))
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), ClientError> {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(Parts, Bytes), ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.no_daemon(error))?;
         let broken_off = |source| ClientError::BrokenOff { socket: self.socket.clone(), source };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken_off)?;
         let exchange = async move {
             let response = sender.send_request(request).await?;
-            let status = response.status();
-            Ok((status, response.into_body().collect().await?.to_bytes()))
+            let (parts, body) = response.into_parts();
+            Ok((parts, body.collect().await?.to_bytes()))
         };
         // The connection has to be driven while we wait. What goes wrong with it shows in the exchange.
         let (exchanged, _) = tokio::join!(exchange, connection);

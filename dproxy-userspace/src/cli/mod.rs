@@ -60,6 +60,13 @@ enum Failure {
     Exists { file: String },
     #[error("{file} cannot be sent: {error}")]
     Unwritable { file: String, error: String },
+    #[error(
+        "generation {generation} waits for its confirmation until {until}, and may be taken back; nothing was \
+         written\n    allowed: `dproxy save` after `dproxy confirm` or `dproxy rollback`"
+    )]
+    Unconfirmed { generation: u64, until: String },
+    #[error("generation {0} was no longer in force when it had been read; nothing was written, try again")]
+    Overtaken(u64),
     #[error("cannot write {file}: {error}")]
     Write { file: String, error: io::Error },
     #[error("cannot print: {0}")]
@@ -83,6 +90,8 @@ impl Failure {
             | Self::Unwritable { .. }
             | Self::Addresses(_)
             | Self::Exists { .. }
+            | Self::Unconfirmed { .. }
+            | Self::Overtaken(_)
             | Self::Write { .. }
             | Self::Output(_)
             | Self::Start(_) => format!("dproxy: {text}"),

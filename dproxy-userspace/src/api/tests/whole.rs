@@ -11,7 +11,8 @@ use crate::daemon::fake;
 #[tokio::test]
 async fn what_runs_can_be_read_again() {
     with_daemon(async |daemon| {
-        let text = daemon.client.get_text("/v1/configuration").await.unwrap();
+        let (generation, text) = daemon.client.get_text("/v1/configuration").await.unwrap();
+        assert_eq!(generation, 1);
         let config = Config::parse(str::from_utf8(&text).unwrap(), "test").unwrap();
         assert_eq!(config, fake::config());
     })
