@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -19,6 +19,10 @@ use crate::config::Config;
 const EDIT: usize = 64 << 10;
 /// Octets of a whole configuration.
 const CONFIGURATION: usize = 128 << 20;
+/// Octets of a body that everybody may send at the same time.
+const SMALL: usize = 1 << 20;
+/// So many bodies that are not small are there at a time, each of which takes memory.
+static LARGE: Semaphore = Semaphore::const_new(4);
 /// How long a body may make no progress.
 const PAUSE: Duration = Duration::from_secs(10);
 /// How long all of it may take.
@@ -31,7 +35,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let octets = read(request.into_body(), EDIT, Instant::now() + TOTAL).await?;
+        let (octets, _) = read(request.into_body(), EDIT, Instant::now() + TOTAL).await?;
         // Whoever sends nothing leaves all out that can be left out.
         let octets = if octets.is_empty() { &b"{}"[..] } else { &octets };
         match serde_json::from_slice(octets) {
@@ -44,32 +48,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// A whole configuration, in TOML, if there is one.
-pub(super) struct Whole(pub(super) Option<Config>);
+/// A whole configuration, in TOML, if there is one, and the room that it takes if it is not small.
+pub(super) struct Whole(pub(super) Option<Config>, pub(super) Option<Room>);
 
-/// What errors call it.
+/// A place among the bodies that are not small.
+type Room = SemaphorePermit<'static>;
+
+/// What errors call a configuration.
 const REQUEST: &str = "request";
-/// So many are read at a time, each of which takes memory.
-static READERS: Semaphore = Semaphore::const_new(4);
 
 impl<S: Send + Sync> FromRequest<S> for Whole {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let end = Instant::now() + TOTAL;
-        let Ok(_reader) = timeout_at(end, READERS.acquire()).await else {
-            let message = "others are sending configurations all the time; try again";
-            return Err(ApiError::new(Code::Unavailable, message));
-        };
-        let octets = read(request.into_body(), CONFIGURATION, end).await?;
+        let (octets, room) = read(request.into_body(), CONFIGURATION, Instant::now() + TOTAL).await?;
         if octets.is_empty() {
-            return Ok(Self(None));
+            return Ok(Self(None, None));
         }
         let text = String::from_utf8(octets.into()).map_err(|error| not_utf8(&error))?;
         // A large one takes a while, in which others want to be answered.
         let parsed = spawn_blocking(move || Config::parse(&text, REQUEST)).await;
         let config = parsed.map_err(|error| ApiError::new(Code::Unavailable, error.to_string()))??;
-        Ok(Self(Some(config)))
+        Ok(Self(Some(config), room))
     }
 }
 
@@ -79,18 +79,19 @@ fn not_utf8(error: &FromUtf8Error) -> ApiError {
         .allowed("a configuration in TOML")
 }
 
-/// Reads a body of up to `limit` octets until `end`.
-async fn read(mut body: HttpBody, limit: usize, end: Instant) -> Result<Bytes, ApiError> {
+/// Reads a body of up to `limit` octets until `end`, and finds room for it when it turns out not to be small: whoever
+/// promises a large one and does not send it is in nobody's way.
+async fn read(mut body: HttpBody, limit: usize, end: Instant) -> Result<(Bytes, Option<Room>), ApiError> {
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
     }
-    let mut octets = BytesMut::new();
+    let (mut octets, mut room) = (BytesMut::new(), None);
     loop {
         let Ok(frame) = timeout(PAUSE.min(end.saturating_duration_since(Instant::now())), body.frame()).await
         else {
             return Err(too_slow(octets.len()));
         };
-        let Some(frame) = frame else { return Ok(octets.freeze()) };
+        let Some(frame) = frame else { return Ok((octets.freeze(), room)) };
         let frame = frame.map_err(|error| {
             ApiError::new(Code::Malformed, format!("the body breaks off: {error}")).place("body")
         })?;
@@ -99,7 +100,20 @@ async fn read(mut body: HttpBody, limit: usize, end: Instant) -> Result<Bytes, A
             if octets.len() + data.len() > limit {
                 return Err(too_large(limit));
             }
+            if room.is_none() && octets.len() + data.len() > SMALL {
+                room = Some(find_room(end).await?);
+            }
             octets.extend_from_slice(&data);
+        }
+    }
+}
+
+async fn find_room(end: Instant) -> Result<Room, ApiError> {
+    match timeout_at(end, LARGE.acquire()).await {
+        Ok(Ok(room)) => Ok(room),
+        Ok(Err(_)) | Err(_) => {
+            let message = "others are sending configurations all the time; try again";
+            Err(ApiError::new(Code::Unavailable, message))
         }
     }
 }
@@ -138,10 +152,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_within_its_limit() {
-        assert_eq!(read(HttpBody::from("abc"), 3, end()).await.unwrap(), "abc");
+        assert_eq!(read(HttpBody::from("abc"), 3, end()).await.unwrap().0, "abc");
         for body in [HttpBody::from("abcd"), pieces(Duration::ZERO)] {
             assert_eq!(read(body, 3, end()).await.unwrap_err().code, Code::TooLarge);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_not_small_needs_room() {
+        let read = async |length| read(HttpBody::from(vec![0; length]), CONFIGURATION, end()).await;
+        let others = LARGE.acquire_many(4).await.unwrap();
+        assert!(read(SMALL).await.unwrap().1.is_none());
+        assert_eq!(read(SMALL + 1).await.unwrap_err().code, Code::Unavailable);
+        drop(others);
+        assert!(read(SMALL + 1).await.unwrap().1.is_some());
     }
 
     #[tokio::test(start_paused = true)]

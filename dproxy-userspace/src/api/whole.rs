@@ -16,7 +16,7 @@ use super::{ApiError, Applied, Code, Edited, History, Plan, Rollback};
 use crate::config::parse_duration;
 use crate::daemon::Apply;
 
-pub(super) async fn plan(State(engine): Engine, Whole(config): Whole) -> Answer<Plan> {
+pub(super) async fn plan(State(engine): Engine, Whole(config, _room): Whole) -> Answer<Plan> {
     let plan = engine.plan(config).await?;
     Ok(Tagged::json(plan.generation, plan))
 }
@@ -33,7 +33,7 @@ pub(super) struct Confirming {
 pub(super) async fn apply(
     Asking(Confirming { confirm, discard_edits }): Asking<Confirming>,
     Editor { engine, who, generation }: Editor,
-    Whole(config): Whole,
+    Whole(config, _room): Whole,
 ) -> Answer<Applied> {
     let confirm = confirm.map(|text| parse_confirm(&text)).transpose()?;
     let applied = engine.apply(config, Apply { who, generation, confirm, discard_edits }).await?;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Daemon, exchange, with_daemon};
 use crate::api::peer::Peer;
 use crate::api::server::{CONNECTIONS, HEAD, serve_router};
+use crate::daemon::fake;
 
 const STATUS: &str = "GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n";
 
@@ -84,6 +85,24 @@ async fn a_body_that_does_not_come_to_its_end() {
             assert!(response.contains(r#""code":"too-slow""#), "{response}");
         }
         assert_eq!(daemon.datapath.generation(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_peers_are_in_nobodys_way() {
+    with_daemon(async |daemon| {
+        let mut slow = Vec::new();
+        for _ in 0..CONNECTIONS / 2 {
+            let mut stream = connect(daemon).await;
+            let head = "POST /v1/apply HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000\r\n\r\n#";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            slow.push(stream);
+        }
+        let begin = Instant::now();
+        is_answered_at_once(daemon).await;
+        daemon.client.send_toml::<Value>("/v1/plan", fake::CONFIG.to_owned()).await.unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
     })
     .await;
 }
