@@ -5,6 +5,7 @@
 //! once, each with its place.
 
 mod disk;
+mod files;
 mod include;
 mod listen;
 mod plain;
@@ -16,8 +17,10 @@ mod settings;
 mod source;
 mod syntax;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -27,6 +30,8 @@ use super::model::{Config, Pool};
 use super::problem::Place;
 use super::rules::check;
 pub(super) use disk::read as read_octets;
+pub use files::Files;
+use files::{Matched, Version};
 pub(super) use plain::words;
 use reader::Reader;
 pub use report::{ConfigError, FileProblem, Position};
@@ -42,52 +47,66 @@ impl Config {
         load(path.as_ref(), &disk::read)
     }
 
+    /// The same, with the files as they were before they were read.
+    pub fn load_with_files(path: impl AsRef<Path>) -> (Result<Self, ConfigError>, Files) {
+        let versions = RefCell::new(Vec::new());
+        let (config, matched) = load_and_match(path.as_ref(), &|path| {
+            versions.borrow_mut().push((path.to_owned(), Version::of(path)));
+            disk::read(path)
+        });
+        (config, Files { versions: versions.into_inner(), matched })
+    }
+
     /// Reads a configuration from `text`; messages call it `origin`. It cannot include files.
     pub fn parse(text: &str, origin: &str) -> Result<Self, ConfigError> {
         let mut reader = Reader::default();
         let source = reader.open(Source::new(origin, text));
-        read(reader, &source, None)
+        let config = read(&mut reader, &source, None);
+        reader.finish().map(|()| config)
     }
 }
 
 /// As [`Config::load`], from whatever gives the octets of files.
 pub(super) fn load(path: &Path, fetch: Fetch<'_>) -> Result<Config, ConfigError> {
+    load_and_match(path, fetch).0
+}
+
+/// The same, with the files that patterns of `include` mean.
+fn load_and_match(path: &Path, fetch: Fetch<'_>) -> (Result<Config, ConfigError>, Vec<Matched>) {
     let mut reader = Reader::default();
-    match open(&mut reader, path, fetch, MAIN_FILE) {
-        Some(source) => read(reader, &source, Some((path, fetch))),
-        None => reader.finish().map(|()| Config::default()),
-    }
+    let config = match open(&mut reader, path, fetch, MAIN_FILE) {
+        Some(source) => read(&mut reader, &source, Some((path, fetch))),
+        None => Config::default(),
+    };
+    let matched = mem::take(&mut reader.matched);
+    (reader.finish().map(|()| config), matched)
 }
 
 /// Reads a configuration whose main text has been opened.
-fn read(
-    mut reader: Reader,
-    source: &Source,
-    main: Option<(&Path, Fetch<'_>)>,
-) -> Result<Config, ConfigError> {
+fn read(reader: &mut Reader, source: &Source, main: Option<(&Path, Fetch<'_>)>) -> Config {
     let mut config = Config::default();
     let (document, errors) = DeTable::parse_recoverable(source.text());
-    if syntax::report(&mut reader, source, errors) {
+    if syntax::report(reader, source, errors) {
         let document = document.get_ref();
         reader.keys("the file", document, &KEYS);
-        config.listen = listen::read(&mut reader, document);
-        config.fast_path = settings::fast_path(&mut reader, document);
-        config.slow_path = settings::slow_path(&mut reader, document);
-        config.control = settings::control(&mut reader, document);
+        config.listen = listen::read(reader, document);
+        config.fast_path = settings::fast_path(reader, document);
+        config.slow_path = settings::slow_path(reader, document);
+        config.control = settings::control(reader, document);
         let mut routes = Routes::default();
-        pools::read(&mut reader, document, &mut config.pools);
-        routes::read(&mut reader, document, &mut routes);
-        let includes = include::read(&mut reader, document, main.map(|(path, _)| path));
+        pools::read(reader, document, &mut config.pools);
+        routes::read(reader, document, &mut routes);
+        let includes = include::read(reader, document, main.map(|(path, _)| path));
         if let Some((_, fetch)) = main {
             for path in includes {
-                read_included(&mut reader, &path, fetch, &mut config.pools, &mut routes);
+                read_included(reader, &path, fetch, &mut config.pools, &mut routes);
             }
         }
-        let (routes, spots) = routes.finish(&mut reader);
+        let (routes, spots) = routes.finish(reader);
         config.routes = routes;
-        report(&mut reader, &config, &spots);
+        report(reader, &config, &spots);
     }
-    reader.finish().map(|()| config)
+    config
 }
 
 /// Reads the routes and pools of a file that another one includes.

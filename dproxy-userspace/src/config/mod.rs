@@ -26,7 +26,7 @@ mod tests;
 pub use address::{DNS_PORT, parse_address};
 pub use change::{Change, Settings};
 pub use duration::{duration_text, parse_duration};
-pub use file::{ConfigError, FileProblem, Position};
+pub use file::{ConfigError, FileProblem, Files, Position};
 pub(crate) use matching::matching;
 pub use model::{Config, Control, FastPath, Listen, Pool, SlowPath, Switch, Target, WeightedBackend};
 pub use name::{MAX_LABEL, MAX_LABELS, MAX_NAME, Name, NameError, NameFault};

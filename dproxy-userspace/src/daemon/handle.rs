@@ -15,7 +15,7 @@ use super::engine::Engine;
 use super::whole::Wanted;
 use super::{Edit, Who};
 use crate::api::{ApiError, Applied, Code, Edited, Plan};
-use crate::config::Config;
+use crate::config::{Config, Files};
 
 /// What the engine is asked to do.
 pub(super) enum Request {
@@ -77,20 +77,24 @@ impl Handle {
 
     /// What would change if a configuration were applied; without one, the daemon's own file.
     pub async fn plan(&self, config: Option<Config>) -> Result<Plan, ApiError> {
-        let (config, source) = self.wanted(config).await?;
+        let (config, source, _) = self.wanted(config).await?;
         Ok(self.look(move |engine| engine.plan(&config, &source)).await?)
     }
 
     /// Makes what runs like a configuration; without one, like the daemon's own file.
     pub async fn apply(&self, config: Option<Config>, how: Apply) -> Result<Applied, ApiError> {
-        let is_another = config.is_some();
-        let (config, source) = self.wanted(config).await?;
+        let (config, source, files) = self.wanted(config).await?;
+        let is_another = files.is_none();
         let Apply { who, generation, confirm, discard_edits } = how;
         let wanted = Wanted { config, source, who, generation, confirm, discard_edits };
         let applied = self
             .act(move |engine, answer| {
                 Box::pin(async move {
-                    let _ = answer.send(engine.apply(wanted).await);
+                    let applied = engine.apply(wanted).await;
+                    if let (Ok(_), Some(files)) = (&applied, files) {
+                        engine.note_applied_file(files);
+                    }
+                    let _ = answer.send(applied);
                 })
             })
             .await?;
@@ -154,15 +158,16 @@ impl Handle {
         done.await.map_err(|_| Stopped)?.map_err(Into::into)
     }
 
-    /// The configuration that somebody wants, and where it comes from.
-    async fn wanted(&self, config: Option<Config>) -> Result<(Config, String), ApiError> {
+    /// The configuration that somebody wants, where it comes from, and the files if it is the daemon's own.
+    async fn wanted(&self, config: Option<Config>) -> Result<(Config, String, Option<Files>), ApiError> {
         if let Some(config) = config {
-            return Ok((config, "the configuration in the request".to_owned()));
+            return Ok((config, "the configuration in the request".to_owned(), None));
         }
         let file = self.look(|engine| engine.life.config_file.clone()).await?;
         let path = PathBuf::from(&file);
-        let loaded = spawn_blocking(move || Config::load(&path)).await.map_err(|_| Stopped)?;
-        Ok((loaded.map_err(ApiError::from)?, file))
+        let loading = spawn_blocking(move || Config::load_with_files(&path));
+        let (loaded, files) = loading.await.map_err(|_| Stopped)?;
+        Ok((loaded?, file, Some(files)))
     }
 }
 

@@ -127,10 +127,7 @@ impl Engine {
         Ok(None)
     }
 
-    fn applied(&mut self, plan: Plan, changed: bool) -> Applied {
-        if plan.source == self.life.config_file {
-            self.note_applied_file();
-        }
+    fn applied(&self, plan: Plan, changed: bool) -> Applied {
         let confirm_until = self.unconfirmed.as_ref().map(Unconfirmed::until_text);
         Applied { generation: self.generation, changed, plan, confirm_until }
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use glob::{GlobError, MatchOptions, PatternError};
 use toml::de::DeTable;
 
+use super::files::Matched;
 use super::reader::{Reader, Value};
 use crate::config::problem::Place;
 use crate::config::wording::Quoted;
@@ -44,7 +45,7 @@ fn matches(reader: &mut Reader, subject: &str, item: &Value<'_>, main: &Path) ->
     let offset = item.span().start;
     let folder = main.parent().unwrap_or(Path::new(""));
     let found = match reader.string(subject, item, PATTERN) {
-        Some(path) if path.contains(WILDCARDS) => expand(folder, path),
+        Some(path) if path.contains(WILDCARDS) => find(reader, folder, path),
         Some(path) => Ok(vec![folder.join(path)]),
         None => Ok(Vec::new()),
     };
@@ -63,17 +64,35 @@ fn matches(reader: &mut Reader, subject: &str, item: &Value<'_>, main: &Path) ->
     files
 }
 
-/// The files that match a pattern, sorted, or what is wrong with it.
-fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
-    let malformed = |error: PatternError| format!("is {}, no pattern: {}", Quoted(pattern), error.msg);
-    let unreadable =
-        |error: GlobError| format!("cannot be followed: {}: {}", error.path().display(), error.error());
+/// The files that match a pattern, or what is wrong with it. The reader remembers them.
+fn find(reader: &mut Reader, folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
     let Some(folder) = folder.to_str() else {
         return Err("is a pattern, but the path of this file's folder is not UTF-8".to_owned());
     };
     let path = Path::new(&glob::Pattern::escape(folder)).join(pattern);
-    // Of the whole path, of which `position` in the error would be one.
-    let found = glob::glob_with(&path.to_string_lossy(), OPTIONS).map_err(malformed)?;
+    let whole = path.to_string_lossy().into_owned();
+    let files = expand(&whole).map_err(|error| match error {
+        // Of the whole path, of which `position` in the error would be one.
+        Unexpanded::Malformed(what) => format!("is {}, no pattern: {what}", Quoted(pattern)),
+        Unexpanded::Unreadable(what) => format!("cannot be followed: {what}"),
+    })?;
+    reader.matched.push(Matched { pattern: whole, files: files.clone() });
+    Ok(files)
+}
+
+/// Why nobody knows which files match a pattern.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unexpanded {
+    Malformed(&'static str),
+    Unreadable(String),
+}
+
+/// The files that match a whole path, sorted.
+pub(super) fn expand(path: &str) -> Result<Vec<PathBuf>, Unexpanded> {
+    let malformed = |error: PatternError| Unexpanded::Malformed(error.msg);
+    let unreadable =
+        |error: GlobError| Unexpanded::Unreadable(format!("{}: {}", error.path().display(), error.error()));
+    let found = glob::glob_with(path, OPTIONS).map_err(malformed)?;
     let mut files = found.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
     files.sort();
     Ok(files)

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::files::Matched;
 use super::report::{ConfigError, FileProblem};
 use super::source::{Source, Spot};
 use crate::config::problem::{Place, Problem, Refusal};
@@ -22,6 +23,8 @@ pub(super) struct Reader {
     found: Vec<Finding>,
     places: HashMap<Place, Spot>,
     spoiled: HashSet<Place>,
+    /// What the patterns of `include` mean.
+    pub(super) matched: Vec<Matched>,
 }
 
 struct Finding {

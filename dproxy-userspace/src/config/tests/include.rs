@@ -1,6 +1,7 @@
 //! Files that include others.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
@@ -191,6 +192,29 @@ fn what_only_looks_like_a_file_is_not_waited_for() {
     symlink("routes.d/a", folder.path().join("good")).unwrap();
     fs::write(folder.path().join("main.toml"), main_file("\"good\"")).unwrap();
     assert_eq!(load(folder.path()).routes.len(), 2);
+}
+
+#[test]
+fn whether_files_are_still_the_same() {
+    let list = "routes.d/a.routes";
+    let folder = folder(&[("main.toml", &main_file("\"routes.d/*\"")), (list, "a.test cryo"), ("x", "")]);
+    let path = |name: &str| folder.path().join(name);
+    let files = || Config::load_with_files(path("main.toml")).1;
+    for change in [
+        &|| fs::write(path("main.toml"), main_file("\"routes.d/*\", \"gone\"")) as io::Result<()>,
+        &|| fs::write(path(list), "ab.test cryo"),
+        &|| fs::write(path("new"), "ab.test cryo").and_then(|()| fs::rename(path("new"), path(list))),
+        &|| fs::write(path("routes.d/b"), ""),
+        &|| fs::write(path("gone"), ""),
+        &|| fs::remove_file(path(list)),
+    ] as [&dyn Fn() -> io::Result<()>; 6]
+    {
+        let before = files();
+        fs::write(path("routes.d/.hidden"), "").unwrap();
+        assert!(before.are_the_same());
+        change().unwrap();
+        assert!(!before.are_the_same(), "{before:?}");
+    }
 }
 
 #[test]
