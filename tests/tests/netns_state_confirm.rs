@@ -80,9 +80,12 @@ fn without_a_confirmation_the_old_generation_answers_again() {
     stage.assert_answered("b", "applied");
     let status = operator.does("status");
     assert!(status.contains("unless `dproxy confirm` comes within"), "{status}");
-    for command in ["route add x.test a", "backend drain b 10.53.2.10:53", "apply", "apply --confirm 5s"] {
+    for command in
+        ["route add x.test a", "backend drain b 10.53.2.10:53", "apply", "apply --confirm 5s", "save"]
+    {
         operator.is_refused(command, "waits for its confirmation until");
     }
+    operator.is_refused("confirm --generation 1", "but generation 2 is in force");
     operator.does("plan");
     operator.does("history");
     stage.assert_answered("b", "before the time is over");
