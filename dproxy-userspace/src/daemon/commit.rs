@@ -102,13 +102,15 @@ impl Engine {
             self.resolve(&(&wanted | before)).await.unwrap_or_else(|problem| error!("{problem}"));
         }
         let renewed = self.renewed_proxy(change)?;
-        self.put_in_force(Some(change), Some(entry))?;
+        if let Err(error) = self.put_in_force(Some(change), Some(entry)) {
+            renewed.into_iter().for_each(Proxy::retire);
+            return Err(error);
+        }
         if let Some(proxy) = renewed {
             let old = std::mem::replace(&mut self.proxy, proxy);
             self.proxy_for = (self.config.listen.addresses.clone(), self.config.slow_path.clone());
             self.publish_view();
-            // It answers what it has under way first.
-            std::thread::spawn(move || drop(old));
+            old.retire();
         }
         if !change.pools.is_empty()
             && let Err(problem) = self.datapath.settle()

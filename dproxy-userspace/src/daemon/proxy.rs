@@ -8,8 +8,11 @@ pub trait Proxy: Send {
     /// Puts a generation in force, or the one in force with other backends to be reached.
     fn publish(&self, view: View);
 
-    /// Another slow path, to take this one's place. It answers nothing before a view is published.
+    /// Another slow path, to take this one's place. It begins with the same view.
     fn renew(&self, options: &Options) -> Result<Box<dyn Proxy>, SlowPathError>;
+
+    /// Ends, beside another that goes on, and answers what it has under way first. Nobody waits for that.
+    fn retire(self: Box<Self>);
 
     /// Reads all counters.
     fn counters(&self) -> Counters;
@@ -25,6 +28,10 @@ impl Proxy for SlowPath {
 
     fn renew(&self, options: &Options) -> Result<Box<dyn Proxy>, SlowPathError> {
         Ok(Box::new(self.renew(options)?))
+    }
+
+    fn retire(self: Box<Self>) {
+        (*self).retire();
     }
 
     fn counters(&self) -> Counters {

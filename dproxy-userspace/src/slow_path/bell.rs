@@ -2,38 +2,25 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-/// Tells a thread that there is a view, or that it is to end.
+/// Tells a thread to look whether there is a view, or whether it is to end.
 #[derive(Debug)]
 pub(super) struct Bell {
     event: EventFd,
-    is_over: AtomicBool,
 }
 
 impl Bell {
     pub(super) fn new() -> io::Result<Self> {
         let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        Ok(Self { event, is_over: AtomicBool::new(false) })
+        Ok(Self { event })
     }
 
     /// There is something new.
     pub(super) fn ring(&self) {
         // It fails when it was rung 2⁶⁴ times in vain.
         let _ = self.event.write(1);
-    }
-
-    /// It is time to end.
-    pub(super) fn end(&self) {
-        self.is_over.store(true, Ordering::Release);
-        self.ring();
-    }
-
-    /// Is it time to end?
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Acquire)
     }
 
     /// Has heard it.

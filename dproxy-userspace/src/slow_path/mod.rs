@@ -23,15 +23,17 @@ mod sockets;
 mod tcp;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod udp;
 mod view;
 mod worker;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tracing::error;
@@ -48,9 +50,14 @@ use crate::datapath::CounterId;
 use bell::Bell;
 use counters::{AllCounters, WorkerCounters};
 use limits::Connections;
-use sockets::Sockets;
+use sockets::{Bound, Listening, Sockets};
 use udp::Udp;
-use worker::Worker;
+use worker::{Parts, Worker};
+
+/// How long answers under way are waited for at the end.
+const FINISH: Duration = Duration::from_secs(1);
+/// The same when another slow path has taken the place, and nobody waits for the end.
+const FINISH_RETIRED: Duration = Duration::from_secs(10);
 
 /// What the slow path needs to know to start.
 #[derive(Clone, Debug)]
@@ -100,28 +107,50 @@ pub struct SlowPath {
     bells: Vec<Arc<Bell>>,
     counters: AllCounters,
     threads: Vec<JoinHandle<()>>,
-    listeners: Vec<SocketAddr>,
+    /// Those of each worker, to be handed over.
+    sockets: Vec<Sockets>,
+    bound: Bound,
+    /// Set when the threads are to end: the latest time that they may take.
+    end: Arc<OnceLock<Instant>>,
 }
 
 impl SlowPath {
     /// Opens all sockets and starts the workers. Nothing is answered before there is a view.
     pub fn start(options: &Options) -> Result<Self, SlowPathError> {
-        sockets::probe(&options.listeners)?;
-        Self::start_workers(options)
+        Self::start_workers(options, &[], Bound::default(), None)
     }
 
-    fn start_workers(options: &Options) -> Result<Self, SlowPathError> {
-        let (views, view) = watch::channel(None);
-        let (bells, counters) = (Vec::new(), AllCounters::default());
-        let listeners = options.listeners.clone();
-        let mut this = Self { views: Some(views), bells, counters, threads: Vec::new(), listeners };
-        let connections = Arc::new(Connections::new(&options.limits));
+    /// With the sockets of workers before.
+    fn start_workers(
+        options: &Options,
+        before: &[Sockets],
+        bound: Bound,
+        view: Option<Arc<View>>,
+    ) -> Result<Self, SlowPathError> {
+        sockets::probe(&options.listeners, &bound)?;
+        let (views, view) = watch::channel(view);
+        let mut this = Self {
+            views: Some(views),
+            bells: Vec::new(),
+            counters: AllCounters::default(),
+            threads: Vec::new(),
+            sockets: Vec::new(),
+            bound,
+            end: Arc::default(),
+        };
+        // All of them first: if one cannot be had, nothing was taken from the others.
         for number in 0..options.limits.workers {
-            let Sockets { udp, tcp } = Sockets::open(&options.listeners)?;
+            let before = before.get(number).cloned().unwrap_or_default();
+            this.sockets.push(Sockets::open(&options.listeners, &before, &this.bound)?);
+        }
+        let connections = Arc::new(Connections::new(&options.limits));
+        for (number, Sockets { udp, tcp }) in this.sockets.clone().into_iter().enumerate() {
             let mut worker = || {
                 let counters = Arc::new(WorkerCounters::new(&options.capacity));
                 this.counters.push(Arc::clone(&counters));
-                (view.clone(), counters, options.limits.clone(), Arc::clone(&connections))
+                let (view, limits) = (view.clone(), options.limits.clone());
+                let (connections, end) = (Arc::clone(&connections), Arc::clone(&this.end));
+                Parts { view, counters, limits, connections, end }
             };
             let (for_udp, for_tcp) = (worker(), worker());
             this.serve_udp(number, for_udp, udp).map_err(SlowPathError::Worker)?;
@@ -130,33 +159,19 @@ impl SlowPath {
         Ok(this)
     }
 
-    fn serve_udp(
-        &mut self,
-        number: usize,
-        parts: Parts,
-        sockets: Vec<(SocketAddr, OwnedFd)>,
-    ) -> io::Result<()> {
+    fn serve_udp(&mut self, number: usize, parts: Parts, sockets: Vec<Listening>) -> io::Result<()> {
         let bell = Arc::new(Bell::new()?);
         self.bells.push(Arc::clone(&bell));
-        self.spawn(format!("slow-udp-{number}"), move || {
-            let (view, counters, limits, connections) = parts;
-            match Udp::new(Worker::new(view, counters, limits, connections), sockets, bell) {
-                Ok(udp) => udp.run(),
-                Err(problem) => error!("a worker of the slow path cannot serve UDP: {problem}"),
-            }
+        self.spawn(format!("slow-udp-{number}"), move || match Udp::new(Worker::new(parts), sockets, bell) {
+            Ok(udp) => udp.run(),
+            Err(problem) => error!("a worker of the slow path cannot serve UDP: {problem}"),
         })
     }
 
-    fn serve_tcp(
-        &mut self,
-        number: usize,
-        parts: Parts,
-        sockets: Vec<(SocketAddr, OwnedFd)>,
-    ) -> io::Result<()> {
+    fn serve_tcp(&mut self, number: usize, parts: Parts, sockets: Vec<Listening>) -> io::Result<()> {
         let runtime = worker::runtime()?;
         self.spawn(format!("slow-tcp-{number}"), move || {
-            let (view, counters, limits, connections) = parts;
-            Worker::new(view, counters, limits, connections).serve_tcp(&runtime, sockets);
+            Worker::new(parts).serve_tcp(&runtime, sockets);
         })
     }
 
@@ -165,11 +180,18 @@ impl SlowPath {
         Ok(())
     }
 
-    /// Another slow path beside this one. Addresses that both listen on are shared until this one ends.
+    /// Another slow path beside this one, which begins with the same view. Sockets are shared where worker and
+    /// address are the same, so that whichever of the two ends, the other has what waits in them.
     pub fn renew(&self, options: &Options) -> Result<Self, SlowPathError> {
-        let new = options.listeners.iter().filter(|listener| !self.listeners.contains(listener)).copied();
-        sockets::probe(&new.collect::<Vec<_>>())?;
-        Self::start_workers(options)
+        let view = self.views.as_ref().and_then(|views| views.borrow().clone());
+        Self::start_workers(options, &self.sockets, self.bound.clone(), view)
+    }
+
+    /// Ends, as another goes on, after all that is under way has been answered. Nobody waits for that.
+    pub fn retire(mut self) {
+        self.sockets.clear();
+        self.end.get_or_init(|| Instant::now() + FINISH_RETIRED);
+        thread::spawn(move || drop(self));
     }
 
     /// Puts a generation in force. Queries under way go on.
@@ -191,13 +213,13 @@ impl SlowPath {
     }
 }
 
-/// What a [`Worker`] is made of, in its thread.
-type Parts = (watch::Receiver<Option<Arc<View>>>, Arc<WorkerCounters>, Limits, Arc<Connections>);
-
 impl Drop for SlowPath {
     fn drop(&mut self) {
+        // What nobody else has from now on, the threads have to see to.
+        self.sockets.clear();
+        self.end.get_or_init(|| Instant::now() + FINISH);
         drop(self.views.take());
-        self.bells.iter().for_each(|bell| bell.end());
+        self.bells.iter().for_each(|bell| bell.ring());
         for thread in self.threads.drain(..) {
             // A panic in it has been printed by itself.
             let _ = thread.join();

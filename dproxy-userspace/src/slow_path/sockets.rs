@@ -3,9 +3,11 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, connect, listen, setsockopt, socket,
+    sockopt,
 };
 
 use super::SlowPathError;
@@ -15,28 +17,82 @@ const BACKLOG: i32 = 4096;
 /// Octets that may wait in a UDP socket: a burst of some thousand queries.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
+/// A socket that a worker listens with; others have it too while it is handed over.
+#[derive(Clone, Debug)]
+pub(super) struct Listening {
+    pub(super) address: SocketAddr,
+    pub(super) socket: Arc<OwnedFd>,
+}
+
+impl Listening {
+    fn open(address: SocketAddr, kind: SockType) -> Result<Self, SlowPathError> {
+        Ok(Self { address, socket: Arc::new(listener(address, kind, true)?) })
+    }
+
+    /// Does somebody else go on with it?
+    pub(super) fn is_handed_over(&self) -> bool {
+        Arc::strong_count(&self.socket) > 1
+    }
+}
+
 /// The sockets of one worker: for each listener one of each kind, in the order of the listeners.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sockets {
-    pub(super) udp: Vec<(SocketAddr, OwnedFd)>,
-    pub(super) tcp: Vec<(SocketAddr, OwnedFd)>,
+    pub(super) udp: Vec<Listening>,
+    pub(super) tcp: Vec<Listening>,
 }
 
 impl Sockets {
-    /// Opens and binds them. Several workers may have the same addresses.
-    pub(super) fn open(listeners: &[SocketAddr]) -> Result<Self, SlowPathError> {
-        let mut sockets = Self { udp: Vec::new(), tcp: Vec::new() };
-        for &address in listeners {
-            sockets.udp.push((address, listener(address, SockType::Datagram, true)?));
-            sockets.tcp.push((address, listener(address, SockType::Stream, true)?));
-        }
-        Ok(sockets)
+    /// Takes over those that a worker before has, with all that waits in them; opens and binds the others.
+    /// Several workers may have the same addresses.
+    pub(super) fn open(
+        listeners: &[SocketAddr],
+        before: &Self,
+        bound: &Bound,
+    ) -> Result<Self, SlowPathError> {
+        let all = |before: &[Listening], kind| {
+            let one = |address: &SocketAddr| {
+                let taken = before.iter().find(|listening| listening.address == *address).cloned();
+                taken.map_or_else(|| Listening::open(*address, kind), Ok)
+            };
+            listeners.iter().map(one).collect::<Result<Vec<_>, _>>()
+        };
+        let udp = all(&before.udp, SockType::Datagram)?;
+        bound.note(&udp);
+        Ok(Self { udp, tcp: all(&before.tcp, SockType::Stream)? })
     }
+}
+
+/// The UDP sockets of a slow path and of all that came from it: one that ends has its own for a while.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bound(Arc<Mutex<Vec<WeakSocket>>>);
+
+type WeakSocket = (SocketAddr, Weak<OwnedFd>);
+
+impl Bound {
+    fn note(&self, listening: &[Listening]) {
+        let mut bound = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = |socket| !listening.iter().any(|new| Arc::as_ptr(&new.socket) == socket);
+        bound.retain(|(_, socket)| socket.strong_count() > 0 && is_new(socket.as_ptr()));
+        bound.extend(listening.iter().map(|new| (new.address, Arc::downgrade(&new.socket))));
+    }
+
+    fn has(&self, address: SocketAddr) -> bool {
+        let bound = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bound.iter().any(|(one, socket)| *one == address && socket.strong_count() > 0)
+    }
+}
+
+/// Has the kernel give a UDP socket nothing more and spread clients over the others. It can still send, and has
+/// what it was given before: connected, it only hears its peer, which is itself.
+pub(super) fn hear_nobody(listening: &Listening) -> io::Result<()> {
+    Ok(connect(listening.socket.as_raw_fd(), &SockaddrStorage::from(listening.address))?)
 }
 
 /// Finds out whether somebody else has the listeners' addresses: another dproxy could share them with us,
 /// and each would get half of the queries.
-pub(super) fn probe(listeners: &[SocketAddr]) -> Result<(), SlowPathError> {
-    for &address in listeners {
+pub(super) fn probe(listeners: &[SocketAddr], bound: &Bound) -> Result<(), SlowPathError> {
+    for &address in listeners.iter().filter(|address| !bound.has(**address)) {
         listener(address, SockType::Datagram, false)?;
     }
     Ok(())
@@ -137,6 +193,6 @@ fn large_receive_buffer(socket: &impl AsFd) {
 }
 
 /// A socket opened here, for the event loop.
-pub(super) fn tcp_listener(socket: OwnedFd) -> io::Result<tokio::net::TcpListener> {
-    tokio::net::TcpListener::from_std(TcpListener::from(socket))
+pub(super) fn tcp_listener(socket: &OwnedFd) -> io::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::from_std(TcpListener::from(socket.try_clone()?))
 }

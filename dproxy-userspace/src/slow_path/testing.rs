@@ -34,10 +34,14 @@ fn capacity() -> Capacity {
 
 /// A slow path that serves a configuration.
 pub(super) fn serve(config: &Config, limits: Limits) -> SlowPath {
-    let options = Options { limits, ..Options::new(config, capacity()) };
-    let slow_path = SlowPath::start(&options).unwrap_or_else(|error| panic!("{error}"));
+    let slow_path = SlowPath::start(&options(config, limits)).unwrap_or_else(|error| panic!("{error}"));
     slow_path.publish(view(config));
     slow_path
+}
+
+/// What it needs to know to start.
+pub(super) fn options(config: &Config, limits: Limits) -> Options {
+    Options { limits, ..Options::new(config, capacity()) }
 }
 
 /// An address of the loopback interface for this test alone: a free port could be given to another test's

@@ -2,11 +2,9 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -15,8 +13,18 @@ use tracing::error;
 
 use super::counters::WorkerCounters;
 use super::limits::Connections;
+use super::sockets::Listening;
 use super::tcp::Tcp;
 use super::{Decider, Limits, Reason, View};
+
+/// What a [`Worker`] is made of, in its thread.
+pub(super) struct Parts {
+    pub(super) view: watch::Receiver<Option<Arc<View>>>,
+    pub(super) counters: Arc<WorkerCounters>,
+    pub(super) limits: Limits,
+    pub(super) connections: Arc<Connections>,
+    pub(super) end: Arc<OnceLock<Instant>>,
+}
 
 /// What everything in a thread shares.
 pub(super) struct Worker {
@@ -25,6 +33,7 @@ pub(super) struct Worker {
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) limits: Limits,
     pub(super) connections: Arc<Connections>,
+    end: Arc<OnceLock<Instant>>,
 }
 
 impl Worker {
@@ -36,30 +45,36 @@ impl Worker {
     pub(super) fn count(&self, reason: Reason) {
         self.counters.count(reason);
     }
+
+    /// Set when it is time to end: nothing new is taken, and what is under way may take until then.
+    pub(super) fn end(&self) -> Option<Instant> {
+        self.end.get().copied()
+    }
+
+    /// Returns when it is time to end.
+    pub(super) async fn until_over(&self) {
+        let mut view = self.view.clone();
+        while view.changed().await.is_ok() {}
+    }
 }
 
 impl Worker {
-    pub(super) fn new(
-        view: watch::Receiver<Option<Arc<View>>>,
-        counters: Arc<WorkerCounters>,
-        limits: Limits,
-        connections: Arc<Connections>,
-    ) -> Self {
-        Self { view, decider: RefCell::new(Decider::new(seed())), counters, limits, connections }
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { view, counters, limits, connections, end } = parts;
+        Self { view, decider: RefCell::new(Decider::new(seed())), counters, limits, connections, end }
     }
 
-    /// Serves TCP in this thread until nobody publishes any more.
-    pub(super) fn serve_tcp(self, runtime: &Runtime, sockets: Vec<(SocketAddr, OwnedFd)>) {
+    /// Serves TCP in this thread until nobody publishes any more, and answers what is under way then.
+    pub(super) fn serve_tcp(self, runtime: &Runtime, sockets: Vec<Listening>) {
         let mut view = self.view.clone();
         LocalSet::new().block_on(runtime, async {
             // Until there is something to answer with, connections wait to be accepted.
             if view.wait_for(Option::is_some).await.is_err() {
                 return;
             }
-            if let Err(problem) = Tcp::serve(&Rc::new(self), sockets) {
+            if let Err(problem) = Tcp::serve(&Rc::new(self), sockets).await {
                 error!("a worker of the slow path cannot serve TCP: {problem}");
             }
-            while view.changed().await.is_ok() {}
         });
     }
 }

@@ -51,6 +51,8 @@ impl Proxy for FakeSlowPath {
         Ok(Box::new(self.clone()))
     }
 
+    fn retire(self: Box<Self>) {}
+
     fn counters(&self) -> Counters {
         self.seen().counters.clone()
     }

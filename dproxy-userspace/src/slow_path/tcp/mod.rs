@@ -21,7 +21,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ use super::Reason;
 use super::flights::Flights;
 use super::limits::Full;
 use super::random::Random;
-use super::sockets::tcp_listener;
+use super::sockets::{Listening, tcp_listener};
 use super::worker::Worker;
 
 /// Octets that are read at once.
@@ -54,6 +54,10 @@ const MUCH_PENDING: usize = 64 << 20;
 const SHORT: Duration = Duration::from_millis(500);
 /// How long nothing is accepted when there is no descriptor or memory for a connection.
 const BREATH: Duration = Duration::from_millis(50);
+/// How often connections are looked at in the end.
+const END_SWEEP: Duration = Duration::from_millis(10);
+/// So long before the end, connections without queries under way are closed at once.
+const LAST: Duration = Duration::from_secs(5);
 
 /// The TCP side of one worker.
 pub(super) struct Tcp {
@@ -86,8 +90,8 @@ enum Failure {
 }
 
 impl Tcp {
-    /// Begins to serve the TCP sockets of one worker, one for each listener.
-    pub(super) fn serve(worker: &Rc<Worker>, sockets: Vec<(SocketAddr, OwnedFd)>) -> io::Result<()> {
+    /// Serves the TCP sockets of one worker, one for each listener, until it is time to end.
+    pub(super) async fn serve(worker: &Rc<Worker>, sockets: Vec<Listening>) -> io::Result<()> {
         let limits = &worker.limits;
         let this = Rc::new(Self {
             scratch: RefCell::new(vec![0; SCRATCH].into()),
@@ -100,16 +104,43 @@ impl Tcp {
             clock: Notify::new(),
             worker: Rc::clone(worker),
         });
-        for (address, socket) in sockets {
-            spawn_local(Rc::clone(&this).accept(tcp_listener(socket)?, address));
+        let accept = |listening: Listening| {
+            let listener = tcp_listener(&listening.socket)?;
+            Ok(spawn_local(Rc::clone(&this).accept(listener, listening)))
+        };
+        let accepting = sockets.into_iter().map(accept).collect::<io::Result<Vec<_>>>()?;
+        spawn_local(Rc::clone(&this).keep_time());
+        for task in accepting {
+            // A panic in it has been printed by itself.
+            let _ = task.await;
         }
-        spawn_local(this.keep_time());
+        this.finish().await;
         Ok(())
     }
 
-    async fn accept(self: Rc<Self>, listener: TcpListener, address: SocketAddr) {
+    /// Lets clients have what they wait for.
+    async fn finish(&self) {
+        while !self.clients.borrow().is_empty() {
+            let now = Instant::now();
+            if self.worker.end().is_none_or(|end| now >= end) {
+                return;
+            }
+            self.sweep(now);
+            sleep(END_SWEEP).await;
+        }
+    }
+
+    /// Takes connections until it is time to end.
+    async fn accept(self: Rc<Self>, listener: TcpListener, listening: Listening) {
+        let address = listening.address;
+        let mut over = pin!(self.worker.until_over());
         loop {
-            match listener.accept().await {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut over => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
                 Ok((stream, client)) => self.begin(stream, client, address),
                 // It was broken off before we came to it.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
@@ -117,6 +148,19 @@ impl Tcp {
                     self.worker.count(Reason::ConnectionNotAccepted);
                     sleep(BREATH).await;
                 }
+            }
+        }
+        if !listening.is_handed_over() {
+            self.accept_rest(listener, address);
+        }
+    }
+
+    /// Takes the connections that the kernel has made, and no others.
+    fn accept_rest(self: &Rc<Self>, listener: TcpListener, address: SocketAddr) {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, client)) = listener.accept() {
+            if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                self.begin(stream, client, address);
             }
         }
     }
@@ -138,6 +182,13 @@ impl Tcp {
     /// How long a client may be idle, or not read what waits for it: the less, the more there is of either.
     fn patience(&self, pending: usize) -> Duration {
         let patience = self.worker.limits.idle_timeout;
+        if pending == 0
+            && let Some(end) = self.worker.end()
+        {
+            // A query may be on its way; but who asks all the time has to ask elsewhere at some time.
+            let is_near = end.saturating_duration_since(Instant::now()) < LAST;
+            return if is_near { Duration::ZERO } else { patience.min(SHORT) };
+        }
         if pending > 0 && self.pending.get() > MUCH_PENDING {
             return patience.min(SHORT);
         }

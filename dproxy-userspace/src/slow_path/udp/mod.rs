@@ -18,7 +18,7 @@ mod tests;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ use self::flight::Flight;
 use super::bell::Bell;
 use super::flights::{Flights, Ticket};
 use super::random::Random;
+use super::sockets::{Listening, hear_nobody};
 use super::worker::Worker;
 use super::{Asked, Decision, Reason};
 
@@ -41,8 +42,6 @@ use super::{Asked, Decision, Reason};
 const GRAIN: Duration = Duration::from_millis(10);
 /// How often sockets that nobody uses are closed.
 const TIDY: Duration = Duration::from_millis(250);
-/// How long replies are waited for at the end.
-const FINISH: Duration = Duration::from_secs(1);
 /// Sockets that are looked at in one turn.
 const EVENTS: usize = 64;
 /// What the kernel names the bell with; listeners have the numbers behind it.
@@ -53,12 +52,7 @@ pub(super) struct Udp {
     worker: Worker,
     bell: Arc<Bell>,
     epoll: Epoll,
-    listeners: Vec<Listener>,
-}
-
-struct Listener {
-    address: SocketAddr,
-    socket: OwnedFd,
+    listeners: Vec<Listening>,
 }
 
 /// All that changes.
@@ -97,39 +91,52 @@ enum Octets {
 
 impl Udp {
     /// With the UDP sockets of one worker, one for each listener.
-    pub(super) fn new(
-        worker: Worker,
-        sockets: Vec<(SocketAddr, OwnedFd)>,
-        bell: Arc<Bell>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(worker: Worker, listeners: Vec<Listening>, bell: Arc<Bell>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&*bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
-        let listeners = sockets.into_iter().map(|(address, socket)| Listener { address, socket }).collect();
         Ok(Self { worker, bell, epoll, listeners })
     }
 
-    /// Works until the bell says that it is over.
+    /// Works until it is time to end, and answers what is under way then.
     pub(super) fn run(self) {
         let mut state = State::new(&self.worker);
-        while !self.bell.is_over() {
-            self.turn(&mut state);
-        }
-        // No more queries, but the replies to those under way.
-        for listener in &self.listeners {
-            // It is not there if there was never a view.
-            let _ = self.epoll.delete(&listener.socket);
-        }
-        let end = Instant::now() + FINISH;
-        while !state.flights.is_empty() && Instant::now() < end {
-            self.turn(&mut state);
+        self.on_bell(&mut state);
+        let end = loop {
+            if let Some(end) = self.worker.end() {
+                break end;
+            }
+            let patience = state.patience();
+            self.turn(&mut state, patience);
+        };
+        self.leave(&mut state);
+        let mut is_busy = true;
+        while is_busy && Instant::now() < end {
+            let is_waiting = !state.flights.is_empty();
+            let patience = if is_waiting { state.patience() } else { EpollTimeout::ZERO };
+            is_busy = self.turn(&mut state, patience) > 0 || is_waiting;
         }
     }
 
-    /// Waits for something, and deals with it.
-    fn turn(&self, state: &mut State) {
+    /// Takes no new queries: only those that wait in sockets with which nobody goes on.
+    fn leave(&self, state: &mut State) {
+        // The view may have come just now.
+        self.on_bell(state);
+        for listener in &self.listeners {
+            if listener.is_handed_over() {
+                // It is not there if there was never a view.
+                let _ = self.epoll.delete(&*listener.socket);
+            } else {
+                // It fails if the host does not have the address, and so gets no queries to it.
+                let _ = hear_nobody(listener);
+            }
+        }
+    }
+
+    /// Waits for something, and deals with it. Returns how much there was.
+    fn turn(&self, state: &mut State, patience: EpollTimeout) -> usize {
         let mut events = [EpollEvent::empty(); EVENTS];
         // Interrupted, or nothing came in time.
-        let number = self.epoll.wait(&mut events, state.patience()).unwrap_or(0);
+        let number = self.epoll.wait(&mut events, patience).unwrap_or(0);
         let turn = AssertUnwindSafe(|| {
             events.iter().take(number).for_each(|event| self.on_event(state, event));
             self.on_clock(state);
@@ -137,6 +144,7 @@ impl Udp {
         if catch_unwind(turn).is_err() {
             error!("the slow path panicked, which is a bug; it goes on");
         }
+        number
     }
 
     fn on_event(&self, state: &mut State, event: &EpollEvent) {
@@ -163,7 +171,7 @@ impl Udp {
         }
         for (listener, number) in self.listeners.iter().zip(BELL + 1..) {
             let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
-            if let Err(problem) = self.epoll.add(&listener.socket, event) {
+            if let Err(problem) = self.epoll.add(&*listener.socket, event) {
                 error!("the slow path cannot serve {}: {problem}", listener.address);
             }
         }
@@ -172,7 +180,7 @@ impl Udp {
 
     /// Takes in a batch of queries.
     fn on_queries(&self, state: &mut State, listener: usize) {
-        let Listener { address, ref socket } = self.listeners[listener];
+        let Listening { address, ref socket } = self.listeners[listener];
         let (Some(view), Ok(number)) = (self.worker.view(), state.received.receive(socket.as_fd())) else {
             return;
         };
