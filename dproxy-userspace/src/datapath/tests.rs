@@ -16,7 +16,8 @@ use std::net::SocketAddr;
 use dproxy_common::{abi::NextHop, wire::Mac};
 
 use super::*;
-use crate::control::{Host, Ids, Layout, Plan, Snapshot};
+use crate::config::{Change, Config};
+use crate::control::{Held, Host, Ids, Layout, Patch, Plan, Snapshot};
 use world::World;
 
 /// Where [`control`] thinks it sends from.
@@ -50,16 +51,30 @@ impl Compiler {
 
     /// The next generation, from what follows `[listen]`'s first lines.
     fn compile(&mut self, rest: &str) -> Snapshot {
-        let listen =
-            format!("[listen]\ninterfaces = [\"v0\"]\naddresses = [\"{SOURCE}\", \"[2001:db8::53]:5353\"]\n");
-        let config = crate::config::Config::parse(&format!("{listen}{rest}"), "test").unwrap();
+        let config = parse(rest);
+        self.next(&config, |layout, plan| Snapshot::of(&layout.build(plan, None).unwrap(), &config))
+    }
+
+    /// The next generation, as what changes of the one before.
+    fn change(&mut self, before: &str, held: &Held, rest: &str) -> Patch {
+        let config = parse(rest);
+        let change = Change::between(&parse(before), &config);
+        self.next(&config, |layout, plan| layout.patch(plan, held, &change).unwrap())
+    }
+
+    fn next<T>(&mut self, config: &Config, make: impl FnOnce(&mut Layout, &Plan<'_>) -> T) -> T {
         let sources = BTreeSet::from([SOURCE.parse().unwrap()]);
         let host = Host { sources, locals: self.locals.clone() };
         self.number += 1;
-        let plan = Plan { config: &config, host: &host, number: self.number, capacity: &self.capacity };
         self.layout.settle();
-        Snapshot::of(&self.layout.build(&plan, None).unwrap(), &config)
+        make(&mut self.layout, &Plan { config, host: &host, number: self.number, capacity: &self.capacity })
     }
+}
+
+fn parse(rest: &str) -> Config {
+    let listen =
+        format!("[listen]\ninterfaces = [\"v0\"]\naddresses = [\"{SOURCE}\", \"[2001:db8::53]:5353\"]\n");
+    Config::parse(&format!("{listen}{rest}"), "test").unwrap()
 }
 
 /// One backend behind one route, an answer, and the default.

@@ -83,6 +83,28 @@ fn tables_that_do_not_say_what_was_configured_do_not_get_in_force() {
 }
 
 #[test]
+fn what_is_abandoned_leaves_no_trace() {
+    let Some(_world) = World::enter() else { return };
+    let (mut kernel, mut compiler, _) = simple();
+    let mut draft = Compiler { layout: compiler.layout.clone(), locals: BTreeMap::new(), ..compiler };
+    let other = "[pools]\none = { backends = [\"192.0.2.10\"] }\n[routes]\n\"other.example\" = \"one\"\n";
+    kernel.prepare(draft.compile(other).patch()).unwrap();
+    kernel.abandon();
+    // The idle half has to have all that a change of one name leaves as it was.
+    let more = format!("{SIMPLE}\"new.example\" = {{ answer = \"nxdomain\" }}\n");
+    let patch = compiler.change(SIMPLE, &kernel.held().unwrap(), &more);
+    kernel.publish(patch).unwrap();
+    for (name, reason) in [
+        ("new.example", Reason::AnsweredNxdomain),
+        ("blocked.example", Reason::AnsweredNxdomain),
+        ("www.example.org", Reason::QueryForwarded),
+    ] {
+        let explained = kernel.explain(&query(name), 0).unwrap();
+        assert_eq!((explained.generation, explained.reason()), (2, Some(reason)), "{name}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let Some(_world) = World::enter() else { return };
     let (mut kernel, mut compiler, _) = simple();
