@@ -166,8 +166,7 @@ impl Datapath for Kernel {
         let Some(Flip { patch, grace }) = self.flipped.take() else { return Ok(()) };
         // It does not panic; if it did, it would have ended as well.
         let _ = grace.join();
-        let half = self.loaded.idle();
-        let caught_up = self.loaded.wait_for_readers(half).and_then(|()| self.loaded.maps.fill(half, &patch));
+        let caught_up = self.loaded.fill(&patch);
         if caught_up.is_err() {
             self.flipped = Some(Flip { patch, grace: thread::spawn(|| ()) });
         }
@@ -190,7 +189,7 @@ impl Datapath for Kernel {
 
     fn abandon(&mut self) {
         if let Some(patch) = self.prepared.take() {
-            self.loaded.maps.restore(self.loaded.idle(), &patch);
+            self.loaded.restore(&patch);
         }
     }
 

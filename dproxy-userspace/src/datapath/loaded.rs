@@ -137,6 +137,21 @@ impl Loaded {
         (number != 0).then(|| Held::new(Arc::clone(&self.maps) as _, half, hold))
     }
 
+    /// Writes a patch into the idle half.
+    pub(super) fn fill(&mut self, patch: &Patch) -> Result<(), DatapathError> {
+        let half = self.idle();
+        self.wait_for_readers(half)?;
+        // SAFETY: nobody reads it any more, and nobody begins to: `held` is of the half in force. Whoever writes has
+        // `self` to itself.
+        unsafe { self.maps.fill(half, patch) }
+    }
+
+    /// Makes the idle half what it was before a patch that was given up.
+    pub(super) fn restore(&mut self, patch: &Patch) {
+        // SAFETY: nobody has begun to read it since it was filled, see there.
+        unsafe { self.maps.restore(self.idle(), patch) };
+    }
+
     /// Waits until nobody in this process reads a half.
     pub(super) fn wait_for_readers(&self, half: Half) -> Result<(), DatapathError> {
         let end = Instant::now() + READERS;
@@ -159,16 +174,13 @@ impl Loaded {
                 "this generation belongs into the half in force; restart dproxy".to_owned(),
             ));
         }
+        // Before anything is written: if that takes too long, there is nothing to be restored.
         self.wait_for_readers(half)?;
         self.maps.introduce(&patch.names)?;
         let filled = self
-            .maps
-            .fill(half, patch)
+            .fill(patch)
             .and_then(|()| verify(patch, |frame| self.explain(frame, patch.generation.number)));
-        if filled.is_err() {
-            self.maps.restore(half, patch);
-        }
-        filled?;
+        filled.inspect_err(|_| self.restore(patch))?;
         self.counters.use_ids(patch);
         if let Some(log) = &self.packet_log {
             log.rename(patch);

@@ -91,31 +91,42 @@ impl Maps {
         }
     }
 
-    /// Writes a patch into a half that nobody reads.
-    pub(super) fn fill(&self, half: Half, patch: &Patch) -> Result<(), DatapathError> {
+    /// Writes a patch into a half.
+    ///
+    /// # Safety
+    /// Nobody in this process reads that half, or writes at the same time. (If a packet reads it, the grace period was
+    /// not waited for, and it sees a mixture; that is no matter of memory safety.)
+    pub(super) unsafe fn fill(&self, half: Half, patch: &Patch) -> Result<(), DatapathError> {
         let Patch { generation, destinations, buckets, routes, long_names, pools, candidates, .. } = patch;
-        self.generations.fill(half, &Rows::All(vec![*generation]), "generations")?;
-        if let Some(destinations) = destinations {
-            self.destinations.fill(half, &Rows::All(destinations.clone()), "destinations")?;
+        let destinations = destinations.as_ref().map_or(Rows::NONE, |all| Rows::All(all.clone()));
+        // SAFETY: as the caller promises.
+        unsafe {
+            self.generations.fill(half, &Rows::All(vec![*generation]), "generations")?;
+            self.destinations.fill(half, &destinations, "destinations")?;
+            self.buckets.fill(half, buckets, "route buckets")?;
+            self.routes.fill(half, routes, "routes")?;
+            self.long_names.fill(half, long_names, "names of more than 40 octets")?;
+            self.pools.fill(half, pools, "pools")?;
+            self.candidates.fill(half, candidates, "lines of candidates")
         }
-        self.buckets.fill(half, buckets, "route buckets")?;
-        self.routes.fill(half, routes, "routes")?;
-        self.long_names.fill(half, long_names, "names of more than 40 octets")?;
-        self.pools.fill(half, pools, "pools")?;
-        self.candidates.fill(half, candidates, "lines of candidates")
     }
 
     /// Makes what a patch has overwritten in a half what it is in the other one.
-    pub(super) fn restore(&self, half: Half, patch: &Patch) {
+    ///
+    /// # Safety
+    /// As [`fill`](Self::fill).
+    pub(super) unsafe fn restore(&self, half: Half, patch: &Patch) {
         let Patch { destinations, buckets, routes, long_names, pools, candidates, .. } = patch;
-        if let Some(destinations) = destinations {
-            self.destinations.restore(half, &Rows::All(destinations.clone()));
+        let destinations = destinations.as_ref().map_or(Rows::NONE, |all| Rows::All(all.clone()));
+        // SAFETY: as the caller promises.
+        unsafe {
+            self.destinations.restore(half, &destinations);
+            self.buckets.restore(half, buckets);
+            self.routes.restore(half, routes);
+            self.long_names.restore(half, long_names);
+            self.pools.restore(half, pools);
+            self.candidates.restore(half, candidates);
         }
-        self.buckets.restore(half, buckets);
-        self.routes.restore(half, routes);
-        self.long_names.restore(half, long_names);
-        self.pools.restore(half, pools);
-        self.candidates.restore(half, candidates);
     }
 
     /// The backends that a program before this one has used: by id, where each listens, and its live word.
@@ -149,7 +160,9 @@ impl Maps {
             if (known.address, known.port) != (address, port) {
                 self.set_live(id, BackendLive::UNRESOLVED)?;
                 let backend = Backend { address, port, ..Backend::default() };
-                self.backends.write(u32::from(id), &[backend]).ok_or_else(|| no_such("backend", id))?;
+                // SAFETY: nobody refers to an id of this table before a generation does.
+                let written = unsafe { self.backends.write(u32::from(id), &[backend]) };
+                written.ok_or_else(|| no_such("backend", id))?;
             }
         }
         for (&id, address) in &names.listeners {
@@ -159,7 +172,9 @@ impl Maps {
                 ..Listener::default()
             };
             if !self.listeners.holds(u32::from(id), &[listener]) {
-                self.listeners.write(u32::from(id), &[listener]).ok_or_else(|| no_such("listener", id))?;
+                // SAFETY: as above.
+                let written = unsafe { self.listeners.write(u32::from(id), &[listener]) };
+                written.ok_or_else(|| no_such("listener", id))?;
             }
         }
         Ok(())
@@ -174,7 +189,9 @@ impl Maps {
 
     /// Writes a next hop.
     pub(super) fn set_next_hop(&self, index: u32, hop: &NextHop) -> Result<(), DatapathError> {
-        self.next_hops.write(index, slice::from_ref(hop)).ok_or_else(|| no_such("next hop", index))
+        // SAFETY: nobody in this process refers to next hops, which are for packets.
+        let written = unsafe { self.next_hops.write(index, slice::from_ref(hop)) };
+        written.ok_or_else(|| no_such("next hop", index))
     }
 }
 

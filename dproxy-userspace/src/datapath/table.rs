@@ -26,7 +26,7 @@ pub(super) struct Table<T> {
 
 // SAFETY: the mapping belongs to the process, not to a thread.
 unsafe impl<T: Send> Send for Table<T> {}
-// SAFETY: whoever writes makes sure that nobody reads, see above.
+// SAFETY: all writing but of words is `unsafe`: whoever writes makes sure that nobody reads.
 unsafe impl<T: Sync> Sync for Table<T> {}
 
 impl<T: Entry> Table<T> {
@@ -70,10 +70,13 @@ impl<T: Entry> Table<T> {
     }
 
     /// Writes entries from `first` on; `None` if there are not as many.
+    ///
+    /// # Safety
+    /// Nobody refers to these entries, see [`Table::get`], or writes them at the same time.
     #[must_use]
-    pub(super) fn write(&self, first: u32, values: &[T]) -> Option<()> {
+    pub(super) unsafe fn write(&self, first: u32, values: &[T]) -> Option<()> {
         let place = self.at(first, values.len())?;
-        // SAFETY: `at` has checked the bounds, and `values` is not in the mapping, which is all ours.
+        // SAFETY: `at` has checked the bounds; the caller answers for who else is there, `values` among them.
         unsafe { ptr::copy_nonoverlapping(values.as_ptr(), place.as_ptr(), values.len()) };
         Some(())
     }
@@ -127,32 +130,45 @@ impl<T: Entry> Halved<T> {
     }
 
     /// Writes rows into a half, and makes sure that they are there. `what` is for messages.
-    pub(super) fn fill(&self, half: Half, rows: &Rows<T>, what: &str) -> Result<(), DatapathError> {
+    ///
+    /// # Safety
+    /// Nobody reads this half, or writes it at the same time.
+    pub(super) unsafe fn fill(&self, half: Half, rows: &Rows<T>, what: &str) -> Result<(), DatapathError> {
+        // SAFETY: as the caller promises.
+        let write = |first, entries: &[T]| unsafe { self.write(half, first, entries, what) };
         match rows {
-            Rows::All(entries) => self.write(half, 0, entries, what),
-            Rows::Some(entries) => entries
-                .iter()
-                .try_for_each(|(index, entry)| self.write(half, *index, slice::from_ref(entry), what)),
-        }
-    }
-
-    /// Makes what rows have overwritten in a half what it is in the other one.
-    pub(super) fn restore(&self, half: Half, rows: &Rows<T>) {
-        for (index, _) in rows.iter() {
-            if let Some(entry) = self.get(half.other(), index) {
-                // It fitted before.
-                let _ = self.table.write(half.entry(index, self.capacity), slice::from_ref(entry));
+            Rows::All(entries) => write(0, entries),
+            Rows::Some(entries) => {
+                entries.iter().try_for_each(|(index, entry)| write(*index, slice::from_ref(entry)))
             }
         }
     }
 
-    fn write(&self, half: Half, first: u32, entries: &[T], what: &str) -> Result<(), DatapathError> {
+    /// Makes what rows have overwritten in a half what it is in the other one.
+    ///
+    /// # Safety
+    /// As [`fill`](Self::fill); and nobody writes the other half at the same time.
+    pub(super) unsafe fn restore(&self, half: Half, rows: &Rows<T>) {
+        for (index, _) in rows.iter() {
+            if let Some(entry) = self.get(half.other(), index) {
+                // SAFETY: as the caller promises; the entry is in the other half.
+                let written =
+                    unsafe { self.table.write(half.entry(index, self.capacity), slice::from_ref(entry)) };
+                debug_assert!(written.is_some(), "it fitted before");
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`fill`](Self::fill).
+    unsafe fn write(&self, half: Half, first: u32, entries: &[T], what: &str) -> Result<(), DatapathError> {
         let (end, limit) = (first as usize + entries.len(), self.capacity);
         if end > limit as usize {
             return Err(DatapathError(format!("{end} {what} do not fit into a table for {limit}")));
         }
         let first = if entries.is_empty() { 0 } else { half.entry(first, limit) };
-        let written = self.table.write(first, entries);
+        // SAFETY: as the caller promises.
+        let written = unsafe { self.table.write(first, entries) };
         if written.is_none() || !self.table.holds(first, entries) {
             return Err(DatapathError(format!(
                 "the table of {what} does not hold what was written; restart dproxy"

@@ -175,7 +175,7 @@ fn sixteen_thousand_routes_take_milliseconds() {
         let (patch, idle) = (snapshot.patch(), kernel.idle());
         kernel.settle().unwrap();
         let began = Instant::now();
-        kernel.loaded.maps.fill(idle, &patch).unwrap();
+        kernel.loaded.fill(&patch).unwrap();
         let filling = began.elapsed();
         let began = Instant::now();
         let ask = |frame: &[u8]| kernel.explain(frame, 0);
