@@ -57,16 +57,21 @@ fn is_for_the_client(run: &Run) -> bool {
     matches!(run.verdict, XDP_TX | XDP_REDIRECT) && to == &asked[26..30] && id == &asked[42..44]
 }
 
+/// A program that goes on without its daemon, and three queries that it has forwarded.
+fn left_behind() -> (KernelOptions, Compiler, Vec<Vec<u8>>) {
+    let options = options(&["v0"], XdpMode::Generic);
+    let mut compiler = Compiler::new(options.capacity);
+    let mut kernel = serve(&options, &mut compiler);
+    let frames = (0..3).map(|_| forwarded(&kernel)).collect();
+    kernel.stay();
+    (options, compiler, frames)
+}
+
 #[test]
 fn a_successor_takes_the_replies_to_its_predecessors_queries() {
     let Some(world) = World::enter() else { return };
     let _far = world.veth("v0", "p0");
-    let (options, mut compiler) =
-        (options(&["v0"], XdpMode::Generic), Compiler::new(Capacity::for_routes(1024, 10)));
-    let mut first = serve(&options, &mut compiler);
-    let frames: Vec<_> = (0..3).map(|_| forwarded(&first)).collect();
-    first.stay();
-    drop(first);
+    let (options, mut compiler, frames) = left_behind();
 
     // More routes fit into its successor.
     let larger = KernelOptions { capacity: Capacity::for_routes(4096, 10), ..options.clone() };
@@ -87,12 +92,7 @@ fn a_successor_takes_the_replies_to_its_predecessors_queries() {
 fn a_stranger_hands_replies_back_to_its_predecessor() {
     let Some(world) = World::enter() else { return };
     let _far = world.veth("v0", "p0");
-    let (options, mut compiler) =
-        (options(&["v0"], XdpMode::Generic), Compiler::new(Capacity::for_routes(1024, 10)));
-    let mut first = serve(&options, &mut compiler);
-    let frames: Vec<_> = (0..3).map(|_| forwarded(&first)).collect();
-    first.stay();
-    drop(first);
+    let (options, mut compiler, frames) = left_behind();
 
     // Its slots are others.
     let other = KernelOptions { capacity: Capacity::for_routes(1024, 11), ..options.clone() };
