@@ -22,7 +22,7 @@ fn compile() -> Result<()> {
     let features =
         [("CARGO_FEATURE_CHANGED_PROGRAM", "changed-program"), ("CARGO_FEATURE_NEXT_SCHEMA", "next-schema")];
     let features = features.iter().filter(|(set, _)| env::var_os(set).is_some()).map(|(_, feature)| *feature);
-    let object = xtask::ebpf::build(workspace, &features.collect::<Vec<_>>())?;
+    let object = xtask::ebpf::build(workspace, "dproxy-ebpf", &features.collect::<Vec<_>>())?;
     let destination = Path::new(&env::var("OUT_DIR")?).join("dproxy");
     fs::copy(&object, &destination)
         .with_context(|| format!("cannot copy {} to {}", object.display(), destination.display()))?;

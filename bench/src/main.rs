@@ -9,6 +9,7 @@ mod control;
 mod cores;
 mod load;
 mod measure;
+mod program;
 mod report;
 mod runner;
 mod sample;
@@ -44,6 +45,9 @@ struct Arguments {
     /// Only this contestant; may be given more than once.
     #[arg(long, value_enum)]
     contestant: Vec<Contestant>,
+    /// Of the program by itself, only cases whose name has this in it.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    case: String,
     /// The dproxy program to measure [default: the one built together with this program].
     #[arg(long, value_name = "FILE")]
     dproxy: Option<PathBuf>,
@@ -105,6 +109,8 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
         duration: Duration::from_secs(seconds.into()),
         contestants: all_or(&arguments.contestant),
         scenarios: SCENARIOS.into_iter().filter(|scenario| wanted.contains(&scenario.part())).collect(),
+        program: wanted.contains(&Part::Program),
+        case: arguments.case.clone(),
         witness: wanted.contains(&Part::Witness),
         control: wanted.contains(&Part::Control),
         folder: path::absolute(arguments.output.with_file_name("control"))?,

@@ -11,6 +11,7 @@ use crate::backend::Backend;
 use crate::chain::Chain;
 use crate::contestant::Contestant;
 use crate::control::{self, FEW_ROUTES, Life, MANY_ROUTES};
+use crate::program::{self, Costs};
 use crate::sample::Sample;
 use crate::scenario::{Scenario, Transport};
 use crate::stage::Stage;
@@ -29,6 +30,10 @@ pub struct Plan {
     pub contestants: Vec<Contestant>,
     /// What.
     pub scenarios: Vec<Scenario>,
+    /// Whether the program is measured by itself.
+    pub program: bool,
+    /// Of that, only cases whose name has this in it.
+    pub case: String,
     /// Whether dnsperf is to have a look, too.
     pub witness: bool,
     /// Whether the control plane is measured.
@@ -44,6 +49,8 @@ pub struct Plan {
 /// All that came out.
 #[derive(Debug)]
 pub struct Results {
+    /// The program by itself.
+    pub costs: Costs,
     /// By our own generator.
     pub measured: Vec<Measured>,
     /// By dnsperf.
@@ -65,6 +72,12 @@ impl Plan {
     /// Measures everything, in namespaces whose names begin with `prefix`. Progress goes to stderr.
     pub fn run(&self, prefix: &str, interrupt: &Interrupt) -> Result<Results> {
         let chain = Chain::build(prefix)?;
+        let mut costs = Costs::default();
+        if self.program {
+            eprintln!("the program by itself");
+            costs = program::measure(&chain.balancer, &self.case, self.rounds, interrupt)
+                .context("the program by itself")?;
+        }
         let measure = |scenario: &Scenario| {
             eprintln!("{}", scenario.title);
             self.measure(&chain, *scenario, interrupt)
@@ -88,7 +101,7 @@ impl Plan {
                 eprintln!("  {} of {}", round + 1, self.rounds);
             }
         }
-        Ok(Results { measured, witnessed, lives })
+        Ok(Results { costs, measured, witnessed, lives })
     }
 
     fn measure(&self, chain: &Chain, scenario: Scenario, interrupt: &Interrupt) -> Result<Measured> {

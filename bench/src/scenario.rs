@@ -16,6 +16,8 @@ pub const NAMES: u16 = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
+    /// What the program takes for a packet, without any network
+    Program,
     /// Queries over UDP
     Udp,
     /// Queries over TCP, pipelined on connections that stay

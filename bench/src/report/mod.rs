@@ -3,6 +3,7 @@
 mod bars;
 mod control;
 mod machine;
+mod program;
 mod summary;
 mod table;
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 use crate::contestant::Description;
 use crate::control::Life;
 use crate::cores;
+use crate::program::Costs;
 use crate::runner::{Measured, Plan, Results};
 use crate::witness::Witnessed;
 
@@ -29,6 +31,7 @@ pub struct Report<'a> {
     processors: Processors,
     plan: &'a Plan,
     contestants: Vec<Description>,
+    program: &'a Costs,
     scenarios: Vec<Scenario<'a>>,
     witness: &'a [Witnessed],
     control: &'a [Life],
@@ -59,23 +62,27 @@ impl<'a> Report<'a> {
     ) -> Self {
         let scenario = |measured| Scenario { measured, summaries: Summary::of_all(measured) };
         let processors = Processors { balancer: cores::BALANCER, generator_and_backend: cores::PEERS };
-        let Results { measured, witnessed, lives } = results;
+        let Results { costs, measured, witnessed, lives } = results;
         let scenarios = measured.iter().map(scenario).collect();
         Self {
             machine,
             processors,
             plan,
             contestants,
+            program: costs,
             scenarios,
             witness: witnessed,
             control: lives,
-            bars: [bars::all(measured), control::bars(lives)].concat(),
+            bars: [program::bars(costs), bars::all(measured), control::bars(lives)].concat(),
         }
     }
 
     /// Prints tables and bars.
     pub fn print(&self) {
         println!("{}\n", self.machine);
+        if !self.program.cases.is_empty() {
+            println!("{}", program::table(self.program));
+        }
         for scenario in &self.scenarios {
             println!("{}", table::of(&scenario.measured.scenario, &scenario.summaries));
         }

@@ -43,6 +43,19 @@ pub struct Kernel {
     stays: bool,
 }
 
+/// A program that the kernel has accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LoadedProgram {
+    /// Its name.
+    pub name: &'static str,
+    /// The kernel's number for it.
+    pub id: u32,
+    /// Instructions that the verifier has looked at, if the kernel tells (since Linux 5.16).
+    pub verified_instructions: Option<u32>,
+    /// Octets of machine code; 0 if it is interpreted.
+    pub machine_code: u32,
+}
+
 /// A generation has been put in force.
 #[derive(Debug)]
 struct Flip {
@@ -110,13 +123,20 @@ impl Kernel {
         self.loaded.slots.read(index)
     }
 
-    /// Instructions that the verifier has looked at to accept each program, if the kernel tells (since
-    /// Linux 5.16).
-    pub fn verified_instructions(&self) -> [(&'static str, Option<u32>); 2] {
+    /// What the kernel says about each program that was loaded.
+    pub fn programs(&self) -> Vec<LoadedProgram> {
         let xdp = load::program(&self.loaded.ebpf).ok().and_then(|program| program.info().ok());
         let egress = egress::program(&self.loaded.ebpf).ok().and_then(|program| program.info().ok());
-        [(super::PROGRAM, xdp), (egress::PROGRAM, egress)]
-            .map(|(name, info)| (name, info.and_then(|info| info.verified_instruction_count())))
+        let programs = [(super::PROGRAM, xdp), (egress::PROGRAM, egress)];
+        let known = programs.into_iter().filter_map(|(name, info)| Some((name, info?)));
+        known
+            .map(|(name, info)| LoadedProgram {
+                name,
+                id: info.id(),
+                verified_instructions: info.verified_instruction_count(),
+                machine_code: info.size_jitted(),
+            })
+            .collect()
     }
 
     /// The interfaces.

@@ -29,7 +29,7 @@ pub use absent::Absent;
 use pins::Pins;
 
 pub use ask::Run;
-pub use kernel::Kernel;
+pub use kernel::{Kernel, LoadedProgram};
 pub use load::LoadError;
 pub use options::KernelOptions;
 pub use question::{dns_message, query_frame};

@@ -1,4 +1,4 @@
-//! Compiles the kernel half: the object `dproxy` of package `dproxy-ebpf`.
+//! Compiles packages for BPF: the kernel half, and the benchmark's own programs.
 //!
 //! Two compilers can do it, [`compiler`] says which one is at hand; [`linker`] is the same for both.
 
@@ -13,33 +13,34 @@ use anyhow::{Context, Result, ensure};
 
 use compiler::{Core, Way};
 
-/// The target of the kernel half: BPF in the byte order of this machine.
+/// The target: BPF in the byte order of this machine.
 pub const TARGET: &str =
     if cfg!(target_endian = "little") { "bpfel-unknown-none" } else { "bpfeb-unknown-none" };
 
-/// Compiles the kernel half of the workspace in folder `workspace`, with these features, and returns the object.
+/// Compiles a package of the workspace in folder `workspace` for BPF, with these features, and returns the object: its
+/// binary of the same name.
 ///
 /// # Errors
 /// When there is no compiler or linker for BPF (the text says what to install), or when compiling fails.
-pub fn build(workspace: &Path, features: &[&str]) -> Result<PathBuf> {
+pub fn build(workspace: &Path, package: &str, features: &[&str]) -> Result<PathBuf> {
     let way = compiler::choose(compiler::inventory())?;
     let linker = linker::find(workspace)?;
-    eprintln!("compiling dproxy-ebpf with {way}");
+    eprintln!("compiling {package} with {way}");
     let llvm = linker::llvm_folder(workspace, &way.compiler)?;
     // Its own target folder: the cargo that waits for this build script holds the lock of the usual one.
     let target_dir = workspace.join("target/ebpf");
 
     let mut cargo = cargo(&way);
     cargo.current_dir(workspace).env("LD_LIBRARY_PATH", llvm).env(linker_variable(), linker);
-    cargo.args(["build", "--package", "dproxy-ebpf", "--bins", "--release", "--target", TARGET]);
+    cargo.args(["build", "--package", package, "--bins", "--release", "--target", TARGET]);
     cargo.arg("--target-dir").arg(&target_dir).args(["--features", &features.join(",")]);
     // What a build script prints to stdout is for the cargo that runs it.
     cargo.stdout(Stdio::null());
 
     let status = cargo.status().with_context(|| format!("cannot start {}", cargo.get_program().display()))?;
-    ensure!(status.success(), "dproxy-ebpf does not compile with {way}: cargo's messages are above");
-    let object = target_dir.join(TARGET).join("release/dproxy-ebpf");
-    ensure!(object.is_file(), "{} is missing: dproxy-ebpf needs a binary `dproxy`", object.display());
+    ensure!(status.success(), "{package} does not compile with {way}: cargo's messages are above");
+    let object = target_dir.join(TARGET).join("release").join(package);
+    ensure!(object.is_file(), "{} is missing: {package} needs a binary of its name", object.display());
     Ok(object)
 }
 

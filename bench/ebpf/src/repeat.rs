@@ -1,0 +1,132 @@
+//! A program that makes its packet anew and hands it to the program that is measured, run after run:
+//! `BPF_PROG_TEST_RUN` gives each run what the one before has left.
+//!
+//! Headers are written field by field, as the program under test reads them. A wider read of what has just been
+//! written in pieces would have to wait for the store buffer, which no packet that comes from a network card does.
+
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_ABORTED, XDP_PASS},
+    macros::{map, xdp},
+    maps::{Array, ProgramArray},
+    programs::XdpContext,
+};
+use dproxy_common::wire::{DnsHeader, EthernetHeader, Ipv4Header, UdpHeader};
+
+/// The headers of each run's packet, in an order that leaves no gaps.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Template {
+    ip: Ipv4Header,
+    udp: UdpHeader,
+    dns: DnsHeader,
+    ethernet: EthernetHeader,
+    reserved: u16,
+}
+
+/// Where headers are in a packet over IPv4 without tags.
+const IP: usize = 14;
+const UDP: usize = IP + 20;
+const DNS: usize = UDP + 8;
+const QUESTION: usize = DNS + 12;
+
+/// What varies from run to run.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Variation {
+    /// Runs so far.
+    runs: u64,
+    /// The number of names, a power of two, less one; 0: the name stays.
+    names_mask: u32,
+    /// Every other packet is what the program under test has sent, turned around: a reply.
+    turns: u32,
+}
+
+#[map]
+static TEMPLATE: Array<Template> = Array::with_max_entries(1, 0);
+#[map]
+static VARIATION: Array<Variation> = Array::with_max_entries(1, 0);
+/// The program that is measured.
+#[map]
+static MEASURED: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
+/// Where the eight letters are that tell names apart: behind `3www` and their own length.
+const LETTERS: usize = QUESTION + 5;
+
+/// Makes the packet anew, then runs the program that is measured.
+#[xdp]
+pub fn repeat(ctx: XdpContext) -> u32 {
+    match renew(&ctx) {
+        // SAFETY: the context is this program's.
+        Some(()) => unsafe { MEASURED.tail_call(&ctx, 0) },
+        None => return XDP_ABORTED,
+    };
+    XDP_ABORTED
+}
+
+/// The program that does nothing: what is to be subtracted.
+#[xdp]
+pub fn nothing(_ctx: XdpContext) -> u32 {
+    XDP_PASS
+}
+
+#[inline(always)]
+fn renew(ctx: &XdpContext) -> Option<()> {
+    // SAFETY: the element is used by one run at a time.
+    let variation = unsafe { &mut *VARIATION.get_ptr_mut(0)? };
+    let start = ctx.data();
+    if start + LETTERS + 8 > ctx.data_end() {
+        return None;
+    }
+    variation.runs += 1;
+    if variation.turns != 0 && variation.runs % 2 == 0 {
+        // SAFETY: inside of the packet, see above.
+        unsafe { turn(start) };
+        return Some(());
+    }
+    let template = TEMPLATE.get(0)?;
+    // SAFETY: as above.
+    unsafe {
+        *(start as *mut EthernetHeader) = template.ethernet;
+        *((start + IP) as *mut Ipv4Header) = template.ip;
+        *((start + UDP) as *mut UdpHeader) = template.udp;
+        *((start + DNS) as *mut DnsHeader) = template.dns;
+    }
+    if variation.names_mask != 0 {
+        // An order that no cache foresees.
+        let mixed = variation.runs.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32;
+        let number = mixed as u32 & variation.names_mask;
+        // SAFETY: as above.
+        unsafe { *((start + LETTERS) as *mut u64) = letters(number) };
+    }
+    Some(())
+}
+
+/// Makes a reply of a query.
+///
+/// # Safety
+/// The pointer is to a packet that holds all headers.
+#[inline(always)]
+unsafe fn turn(start: usize) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let ethernet = &mut *(start as *mut EthernetHeader);
+        let ip = &mut *((start + IP) as *mut Ipv4Header);
+        let udp = &mut *((start + UDP) as *mut UdpHeader);
+        let dns = &mut *((start + DNS) as *mut DnsHeader);
+        (ethernet.source, ethernet.destination) = (ethernet.destination, ethernet.source);
+        (ip.source, ip.destination) = (ip.destination, ip.source);
+        (udp.source, udp.destination) = (udp.destination, udp.source);
+        dns.flags_high |= 0x80;
+    }
+}
+
+/// Eight letters for a number, a to p.
+#[inline(always)]
+fn letters(number: u32) -> u64 {
+    let word = u64::from(number);
+    let word = (word | word << 16) & 0x0000_ffff_0000_ffff;
+    let word = (word | word << 8) & 0x00ff_00ff_00ff_00ff;
+    let word = (word | word << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    word + 0x6161_6161_6161_6161
+}
