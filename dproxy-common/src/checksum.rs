@@ -81,16 +81,8 @@ impl Sum {
 
 /// The sum over an IPv4 header as it stands. Of an intact header, it folds to all ones.
 #[inline(always)]
-const fn ipv4_sum(header: &Ipv4Header) -> Sum {
-    Sum(0)
-        .add(u16::from_le_bytes([header.version_ihl, header.tos]) as u32)
-        .add(header.total_length.raw() as u32)
-        .add(header.identification.raw() as u32)
-        .add(header.fragment.raw() as u32)
-        .add(u16::from_le_bytes([header.ttl, header.protocol]) as u32)
-        .add(header.checksum as u32)
-        .add(header.source)
-        .add(header.destination)
+const fn ipv4_sum(Ipv4Header([a, b, c, d, e]): &Ipv4Header) -> Sum {
+    Sum(0).add(*a).add(*b).add(*c).add(*d).add(*e)
 }
 
 /// Is the checksum of this header right?

@@ -31,11 +31,11 @@ pub fn classify<T: Tables>(
 ) -> Result<Class, Reason> {
     // Not a unicast: its sender's address could not be ours in the response, and the stack would not take
     // it for this host either (RFC 1122 §3.3.6).
-    if frame.link.ethernet.destination.is_group() {
+    if frame.link.macs.is_to_group() {
         return Err(Reason::NotForListener);
     }
     let address = frame.network.destination;
-    let port = frame.udp.destination;
+    let port = frame.udp.destination();
     let is_nat_port = (port.get() as u32).wrapping_sub(settings.port_first) >> settings.port_bits == 0;
     let any_port = is_nat_port || frame.obstacle.is_some();
     let key_port = if any_port { Be16::default() } else { port };

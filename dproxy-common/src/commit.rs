@@ -16,7 +16,7 @@ use crate::{
     reply::LATE,
     tables::State,
     verifier::forget,
-    wire::{Be16, IPV4_DONT_FRAGMENT, Opt, PROTOCOL_UDP, UdpHeader},
+    wire::{Be16, Fragmentation, Opt, PROTOCOL_UDP, UdpHeader},
     work::Work,
 };
 
@@ -57,13 +57,8 @@ fn forward<P: Packet, S: State>(
     task: Task<'_>,
 ) -> Result<(), Reason> {
     let Task { frame, plan, subject, memory } = task;
-    let growth = headers::length(plan.headers.tags, plan.headers.destination) as i32
-        - headers::length(frame.link.tags, frame.network.destination) as i32;
-    // VERIFIER: there are 36 ways to come to a number here, which from now on are one.
-    let growth = forget(memory, growth as u32) as i32 as isize;
-    if growth != 0 {
-        packet.grow_head(growth).map_err(|_| Reason::NoRoom)?;
-    }
+    let stay = headers::stay(frame, &plan.headers);
+    let growth = if stay { 0 } else { make_room(packet, frame, plan, memory)? };
     match plan.slot {
         // The next packet draws another random number, as it does when a slot is taken.
         SlotChange::None => nat::skip(state),
@@ -78,7 +73,25 @@ fn forward<P: Packet, S: State>(
             }
         }
     }
-    write_forwarded(packet, frame, plan, growth, memory).ok_or(Reason::Internal)
+    write_forwarded(packet, frame, plan, stay, growth, memory).ok_or(Reason::Internal)
+}
+
+/// Makes the frame as much longer at its front as the new headers are; says by how many octets.
+#[inline(always)]
+fn make_room<P: Packet>(
+    packet: &mut P,
+    frame: &Frame,
+    plan: &Forward,
+    memory: &mut u32,
+) -> Result<isize, Reason> {
+    let growth = headers::length(plan.headers.tags, plan.headers.destination) as i32
+        - headers::length(frame.link.tags, frame.network.destination) as i32;
+    // VERIFIER: there are 36 ways to come to a number here, which from now on are one.
+    let growth = forget(memory, growth as u32) as i32 as isize;
+    if growth != 0 {
+        packet.grow_head(growth).map_err(|_| Reason::NoRoom)?;
+    }
+    Ok(growth)
 }
 
 /// Writes all that changes in a forwarded packet.
@@ -87,23 +100,30 @@ fn write_forwarded<P: Packet>(
     packet: &mut P,
     frame: &Frame,
     plan: &Forward,
+    stay: bool,
     growth: isize,
     memory: &mut u32,
 ) -> Option<()> {
     let new = &plan.headers;
-    let udp = UdpHeader {
-        source: new.source_port,
-        destination: new.destination_port,
-        length: frame.udp.length,
-        checksum: forwarded_checksum(frame, plan),
+    let udp = UdpHeader::new(
+        new.source_port,
+        new.destination_port,
+        frame.udp.length(),
+        forwarded_checksum(frame, plan),
+    );
+    let hops = !plan.is_local() as u8;
+    let udp_offset = if stay {
+        headers::overwrite(packet, frame, new, udp, hops)?;
+        frame.transport_offset as usize
+    } else {
+        let network = Network {
+            source: new.source,
+            destination: new.destination,
+            hop_limit: frame.network.hop_limit - hops,
+            ..headers::translated(&frame.network, new.destination.family())
+        };
+        headers::write(packet, new, &network, udp, memory)?
     };
-    let network = Network {
-        source: new.source,
-        destination: new.destination,
-        hop_limit: frame.network.hop_limit - !plan.is_local() as u8,
-        ..headers::translated(&frame.network, new.destination.family())
-    };
-    let udp_offset = headers::write(packet, new, &network, udp, memory)?;
     packet.store(udp_offset + 8, new.id)?;
     let size = plan.udp_size;
     if size.is_some() {
@@ -128,15 +148,14 @@ fn take_slot<P: Packet, S: State>(
     let before = slot.word;
     S::publish(&mut slot.word, SlotWord::EMPTY);
     slot.client = frame.network.source;
+    slot.tags = frame.link.tags;
+    slot.macs = frame.link.macs.copied();
     slot.client_interface = packet.interface();
     slot.backend_interface = plan.headers.interface;
-    slot.tags = frame.link.tags;
-    slot.client_port = frame.udp.source;
+    slot.client_port = frame.udp.source();
     slot.id = plan.old_id;
     slot.backend = subject.backend;
     slot.listener = subject.listener;
-    slot.client_mac = frame.link.ethernet.source;
-    slot.listener_mac = frame.link.ethernet.destination;
     S::publish(&mut slot.word, SlotWord::waiting(ticket.token, now));
     // One that is older than a reply may be was never answered, and does not tell that the ring is small.
     if before != SlotWord::EMPTY && !before.is_closed() && before.age(now) <= LATE {
@@ -149,14 +168,13 @@ fn take_slot<P: Packet, S: State>(
 #[inline(always)]
 fn forwarded_checksum(frame: &Frame, plan: &Forward) -> u16 {
     let headers = &plan.headers;
-    if frame.udp.checksum == 0 {
+    if frame.udp.checksum() == 0 {
         return 0;
     }
-    let mut sum = Sum::of_checksum(frame.udp.checksum)
+    let mut sum = Sum::of_checksum(frame.udp.checksum())
         .remove_address(frame.network.source)
         .remove_address(frame.network.destination)
-        .remove(frame.udp.source.raw() as u32)
-        .remove(frame.udp.destination.raw() as u32)
+        .remove(frame.udp.ports())
         .remove(plan.old_id as u32)
         .add_address(headers.source)
         .add_address(headers.destination)
@@ -190,12 +208,11 @@ fn answer<P: Packet>(
     let new = Headers {
         interface: plan.interface,
         tags: frame.link.tags,
-        destination_mac: frame.link.ethernet.source,
-        source_mac: frame.link.ethernet.destination,
+        macs: frame.link.macs.swapped(),
         source: frame.network.destination,
         destination: frame.network.source,
-        source_port: frame.udp.destination,
-        destination_port: frame.udp.source,
+        source_port: frame.udp.destination(),
+        destination_port: frame.udp.source(),
         id: plan.dns.id,
     };
     let checksum = plan
@@ -209,19 +226,14 @@ fn answer<P: Packet>(
         .add(udp_length.raw() as u32)
         .add(Be16::new(PROTOCOL_UDP as u16).raw() as u32)
         .udp_checksum();
-    let udp = UdpHeader {
-        source: new.source_port,
-        destination: new.destination_port,
-        length: udp_length,
-        checksum,
-    };
+    let udp = UdpHeader::new(new.source_port, new.destination_port, udp_length, checksum);
     let network = Network {
         source: new.source,
         destination: new.destination,
         hop_limit: HOP_LIMIT,
         traffic_class: 0,
-        identification: Be16::new(0),
-        fragment: Be16::new(IPV4_DONT_FRAGMENT),
+        ttl_protocol_checksum: 0,
+        fragmentation: Fragmentation::NEVER,
         flow_label: 0,
     };
     if let Some(opt) = plan.opt {

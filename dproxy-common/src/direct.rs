@@ -24,7 +24,7 @@ pub fn plan<P: Packet>(packet: &P, work: &mut Work, backend: u16) -> Result<(), 
     if dns.is_response() {
         return Err(Reason::NotForListener);
     }
-    let (client, client_port) = (work.frame.network.source, work.frame.udp.source);
+    let (client, client_port) = (work.frame.network.source, work.frame.udp.source());
     work.plan = Plan::Note(DirectQuery { client, client_port, id: dns.id, backend, reserved: 0 });
     Ok(())
 }

@@ -54,12 +54,13 @@ pub fn plan<P: Packet, T: Tables, S: State>(packet: &P, tables: &T, state: &mut 
     let udp: UdpHeader = packet.load(udp_offset)?;
     let half = Half::of_generation(tables.active());
     let generation = tables.generation(half)?;
-    let backend = classify::look_up(tables, half, generation, source, udp.source)?;
+    let backend = classify::look_up(tables, half, generation, source, udp.source())?;
     if backend.kind & Destination::LOCAL_BACKEND == 0 {
         return None;
     }
     let dns: DnsHeader = packet.load(udp_offset + UDP_HEADER as usize)?;
-    if !dns.is_response() || direct::is_awaited(state, destination, udp.destination, dns.id, backend.backend)
+    if !dns.is_response()
+        || direct::is_awaited(state, destination, udp.destination(), dns.id, backend.backend)
     {
         return None;
     }
@@ -73,7 +74,7 @@ pub fn plan<P: Packet, T: Tables, S: State>(packet: &P, tables: &T, state: &mut 
         rcode: dns.rcode() as u16,
         ..Subject::UNKNOWN
     };
-    Some(Restoration { network_offset, udp_offset, address: source, port: udp.source, listener, subject })
+    Some(Restoration { network_offset, udp_offset, address: source, port: udp.source(), listener, subject })
 }
 
 /// Reads a packet up to its UDP header. A tag that the kernel keeps beside the packet is not in the way.
@@ -98,15 +99,15 @@ fn head<P: Packet>(packet: &P) -> Option<Head> {
 #[inline(always)]
 fn head_ipv4<P: Packet>(packet: &P, offset: usize) -> Option<Head> {
     let ip: Ipv4Header = packet.load(offset)?;
-    let fragment = ip.fragment.get();
-    if ip.version_ihl != 0x45 || ip.protocol != PROTOCOL_UDP || fragment & FRAGMENT_OFFSET != 0 {
+    let fragment = ip.fragmentation().flags();
+    if ip.version_ihl() != 0x45 || ip.protocol() != PROTOCOL_UDP || fragment & FRAGMENT_OFFSET != 0 {
         return None;
     }
     Some(Head {
         network_offset: offset,
         udp_offset: offset + 20,
-        source: Address::from_ipv4_raw(ip.source),
-        destination: Address::from_ipv4_raw(ip.destination),
+        source: Address::from_ipv4_raw(ip.source()),
+        destination: Address::from_ipv4_raw(ip.destination()),
         is_fragment: fragment & MORE_FRAGMENTS != 0,
     })
 }

@@ -4,9 +4,10 @@ use crate::{
     checksum::ipv4_is_intact,
     packet::Packet,
     reason::Reason,
+    verifier,
     wire::{
-        Address, Be16, ETHERTYPE_IPV4, ETHERTYPE_IPV6, EthernetHeader, Family, IPV4_FRAGMENT_MASK,
-        Ipv4Header, Ipv6Header, Mac, PROTOCOL_FRAGMENT, PROTOCOL_TCP, PROTOCOL_UDP, UdpHeader, VlanHeader,
+        Address, Be16, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Family, Fragmentation, IPV4_FRAGMENT_MASK, Ipv4Header,
+        Ipv6Header, Mac, Macs, PROTOCOL_FRAGMENT, PROTOCOL_TCP, PROTOCOL_UDP, UdpHeader, VlanHeader,
         VlanTags, is_vlan,
     },
 };
@@ -40,10 +41,10 @@ pub struct Network {
     pub hop_limit: u8,
     /// TOS or traffic class.
     pub traffic_class: u8,
-    /// IPv4 identification, raw; 0 for IPv6.
-    pub identification: Be16,
-    /// IPv4 flags and fragment offset; 0 for IPv6.
-    pub fragment: Be16,
+    /// IPv4 TTL, protocol and checksum; 0 for IPv6.
+    pub ttl_protocol_checksum: u32,
+    /// IPv4 identification, flags and fragment offset; 0 for IPv6.
+    pub fragmentation: Fragmentation,
     /// IPv6 flow label, raw, as the low 20 bits stand in the header's first word; 0 for IPv4.
     pub flow_label: u32,
 }
@@ -51,8 +52,8 @@ pub struct Network {
 /// The link-layer head of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// The Ethernet header.
-    pub ethernet: EthernetHeader,
+    /// Receiver and sender.
+    pub macs: Macs,
     /// VLAN tags behind it.
     pub tags: VlanTags,
 }
@@ -84,11 +85,7 @@ impl Frame {
     /// Before anything is known.
     pub const EMPTY: Self = Self {
         link: Link {
-            ethernet: EthernetHeader {
-                destination: Mac::from_octets([0; 6]),
-                source: Mac::from_octets([0; 6]),
-                ethertype: Be16::new(0),
-            },
+            macs: Macs::new(Mac::from_octets([0; 6]), Mac::from_octets([0; 6])),
             tags: VlanTags::NONE,
         },
         network: Network {
@@ -96,13 +93,13 @@ impl Frame {
             destination: Address { high: 0, low: 0 },
             hop_limit: 0,
             traffic_class: 0,
-            identification: Be16::new(0),
-            fragment: Be16::new(0),
+            ttl_protocol_checksum: 0,
+            fragmentation: Fragmentation(0),
             flow_label: 0,
         },
         obstacle: None,
         transport: Transport::Udp,
-        udp: UdpHeader { source: Be16::new(0), destination: Be16::new(0), length: Be16::new(0), checksum: 0 },
+        udp: UdpHeader::new(Be16::new(0), Be16::new(0), Be16::new(0), 0),
         transport_offset: 0,
         payload_length: 0,
         has_options: false,
@@ -112,11 +109,11 @@ impl Frame {
 
 /// Reads a packet's headers. What is not IP with readable ports is a reason to pass, except for
 /// obstacles, which concern us if the address is ours.
-#[inline(never)]
+#[inline(always)]
 pub fn parse<P: Packet>(packet: &P, frame: &mut Frame) -> Result<(), Reason> {
-    let ethernet: EthernetHeader = packet.load(0).ok_or(Reason::NotIp)?;
+    let macs: Macs = packet.load(0).ok_or(Reason::NotIp)?;
     let mut tags = VlanTags::NONE;
-    let mut ethertype = ethernet.ethertype;
+    let mut ethertype: Be16 = packet.load(12).ok_or(Reason::NotIp)?;
     let mut offset = 14;
     if is_vlan(ethertype.get()) {
         let vlan: VlanHeader = packet.load(14).ok_or(Reason::NotIp)?;
@@ -132,7 +129,7 @@ pub fn parse<P: Packet>(packet: &P, frame: &mut Frame) -> Result<(), Reason> {
             offset = 22;
         }
     }
-    frame.link = Link { ethernet, tags };
+    frame.link = Link { macs, tags };
     match ethertype.get() {
         ETHERTYPE_IPV4 => parse_ipv4(packet, frame, offset),
         ETHERTYPE_IPV6 => parse_ipv6(packet, frame, offset),
@@ -143,24 +140,24 @@ pub fn parse<P: Packet>(packet: &P, frame: &mut Frame) -> Result<(), Reason> {
 #[inline(always)]
 fn parse_ipv4<P: Packet>(packet: &P, frame: &mut Frame, offset: usize) -> Result<(), Reason> {
     let ip: Ipv4Header = packet.load(offset).ok_or(Reason::NotIp)?;
-    let header_length = ((ip.version_ihl & 0x0f) as usize) * 4;
-    if ip.version_ihl >> 4 != 4 || header_length < 20 {
+    let header_length = ((ip.version_ihl() & 0x0f) as usize) * 4;
+    if ip.version_ihl() >> 4 != 4 || header_length < 20 {
         return Err(Reason::NotIp);
     }
     frame.network = Network {
-        source: Address::from_ipv4_raw(ip.source),
-        destination: Address::from_ipv4_raw(ip.destination),
-        hop_limit: ip.ttl,
-        traffic_class: ip.tos,
-        identification: ip.identification,
-        fragment: ip.fragment,
+        source: Address::from_ipv4_raw(ip.source()),
+        destination: Address::from_ipv4_raw(ip.destination()),
+        hop_limit: ip.ttl(),
+        traffic_class: ip.tos(),
+        ttl_protocol_checksum: ip.ttl_protocol_checksum(),
+        fragmentation: ip.fragmentation(),
         flow_label: 0,
     };
-    if ip.fragment.get() & IPV4_FRAGMENT_MASK != 0 {
+    if ip.fragmentation().flags() & IPV4_FRAGMENT_MASK != 0 {
         frame.obstacle = Some(Obstacle::Fragment);
         return Ok(());
     }
-    let total = ip.total_length.get() as usize;
+    let total = ip.total_length().get() as usize;
     frame.has_options = header_length != 20;
     let fault = if total < header_length + 8 || offset + total > packet.length() {
         Some(Reason::BadLength)
@@ -170,7 +167,7 @@ fn parse_ipv4<P: Packet>(packet: &P, frame: &mut Frame, offset: usize) -> Result
         None
     };
     let payload_length = total.wrapping_sub(header_length);
-    parse_transport(packet, frame, ip.protocol, offset + header_length, payload_length, fault)
+    parse_transport(packet, frame, ip.protocol(), offset + header_length, payload_length, fault)
 }
 
 #[inline(always)]
@@ -190,8 +187,8 @@ fn parse_ipv6<P: Packet>(packet: &P, frame: &mut Frame, offset: usize) -> Result
         destination: ip.destination,
         hop_limit: ip.hop_limit,
         traffic_class: (word >> 20) as u8,
-        identification: Be16::new(0),
-        fragment: Be16::new(0),
+        ttl_protocol_checksum: 0,
+        fragmentation: Fragmentation(0),
         flow_label: ip.version_class_flow & FLOW_LABEL_MASK.to_be(),
     };
     if is_extension(ip.next_header) {
@@ -224,7 +221,8 @@ fn parse_transport<P: Packet>(
         _ => return Err(Reason::NotForListener),
     };
     frame.udp = packet.load(offset).ok_or(Reason::NotForListener)?;
-    frame.transport_offset = offset as u32;
+    // VERIFIER: else there are six ways through all that follows, one for each offset.
+    verifier::store(&mut frame.transport_offset, offset as u32);
     frame.payload_length = payload_length as u32;
     frame.header_fault = fault;
     frame.obstacle = None;

@@ -123,8 +123,8 @@ impl State for HostState {
         self.ticks
     }
 
-    fn cursor(&mut self) -> Option<&mut Cursor> {
-        Some(&mut self.cursor)
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 
     fn next_chunk(&self) -> Option<u64> {

@@ -31,7 +31,7 @@ pub struct Query {
 #[inline(always)]
 pub fn header<P: Packet>(packet: &P, frame: &Frame) -> Result<DnsHeader, Reason> {
     let udp_length = transport(frame)?;
-    if frame.udp.source == Be16::default()
+    if frame.udp.source() == Be16::default()
         || !frame.network.source.can_be_answered()
         || frame.network.source == frame.network.destination
     {
@@ -66,14 +66,14 @@ pub fn transport(frame: &Frame) -> Result<u32, Reason> {
     if frame.network.hop_limit <= 1 {
         return Err(Reason::TtlExpired);
     }
-    let udp_length = frame.udp.length.get() as u32;
+    let udp_length = frame.udp.length().get() as u32;
     if udp_length < UDP_HEADER || udp_length > frame.payload_length {
         return Err(Reason::BadLength);
     }
     if udp_length < frame.payload_length {
         return Err(Reason::UdpSurplus);
     }
-    if frame.udp.checksum == 0 && frame.network.destination.family() == Family::V6 {
+    if frame.udp.checksum() == 0 && frame.network.destination.family() == Family::V6 {
         return Err(Reason::UdpChecksumZero);
     }
     Ok(udp_length)

@@ -31,6 +31,8 @@ pub struct Name {
     pub labels: u32,
     /// See [`crate::verifier::forget`].
     pub memory: u32,
+    /// Where in the frame no label may begin any more.
+    limit: u32,
     /// Hash of the whole name.
     pub hash: u64,
     /// The route found for it; see [`crate::route`].
@@ -85,9 +87,9 @@ pub const fn hash_octet(hash: u64, base: u64, folded: u8) -> u64 {
 /// No label begins at or behind `limit`, an offset in the frame: the end of the UDP datagram. (That
 /// the last one ends in front of it, the caller checks with the rest of the question.)
 ///
-/// VERIFIER: a function of its own, with its result in map memory. The loop has an exit for each
-/// length; inlined, all that follows would be verified once for each.
-#[inline(never)]
+/// VERIFIER: the length is left in map memory and read back from there. The loop has an exit for each; in a
+/// register it would be known, and all that follows would be verified once for each.
+#[inline(always)]
 pub fn walk<P: Packet>(
     packet: &P,
     offset: u32,
@@ -99,17 +101,20 @@ pub fn walk<P: Packet>(
     let mut hash = 0u64;
     let mut remaining = 0u8;
     name.offset = offset;
+    verifier::store(&mut name.limit, limit);
     // VERIFIER: the label count lives in map memory. In a register its value would be known on each
     // path, and each way to place labels would be a state of its own ("processed 1000001 insns").
     verifier::store(&mut name.labels, 0);
     for at in 0..NAME_MAX as u32 {
         let octet: u8 = packet.load((offset + at) as usize).ok_or(Reason::QuestionCut)?;
         if remaining == 0 {
-            if offset + at >= limit {
+            // VERIFIER: from a register, each comparison would leave a better bound of the limit than the one before,
+            // and no way out of the loop would be like another.
+            if offset + at >= verifier::load(&name.limit) {
                 return Err(Reason::QuestionCut);
             }
             if octet == 0 {
-                name.length = at;
+                verifier::store(&mut name.length, at);
                 name.hash = hash;
                 return Ok(());
             }
@@ -136,6 +141,7 @@ impl Name {
         length: 0,
         labels: 0,
         memory: 0,
+        limit: 0,
         hash: 0,
         route: RouteTarget::NONE,
         hash_before: [0; LABELS_MAX + 1],

@@ -30,17 +30,17 @@ pub struct Ticket {
 /// Takes the next slot of this processor.
 #[inline(always)]
 pub fn take<S: State>(settings: &NatSettings, state: &mut S) -> Option<Ticket> {
-    let mut cursor = *state.cursor()?;
     // A processor that was idle for long holds the rest of a chunk that others are about to get, or have got, with
     // the next round of the ring: what it took of that would be taken from queries under way.
-    let is_old = state.next_chunk()?.wrapping_sub(cursor.next) >> ((settings.slot_bits - 1) & 63) != 0;
-    if cursor.next % CHUNK == 0 || is_old {
-        cursor.next = state.take_chunk()?;
+    let next = state.cursor().next;
+    let is_old = state.next_chunk()?.wrapping_sub(next) >> ((settings.slot_bits - 1) & 63) != 0;
+    if next.is_multiple_of(CHUNK) || is_old {
+        state.cursor().next = state.take_chunk()?;
     }
+    let cursor = state.cursor();
     cursor.random = xorshift(cursor.random);
     let ticket = ticket(settings, cursor.next as u32, (scramble(cursor.random) >> 32) as u32);
     cursor.next = cursor.next.wrapping_add(1);
-    *state.cursor()? = cursor;
     Some(ticket)
 }
 
@@ -48,9 +48,8 @@ pub fn take<S: State>(settings: &NatSettings, state: &mut S) -> Option<Ticket> {
 /// next one has to draw something else.
 #[inline(always)]
 pub fn skip<S: State>(state: &mut S) {
-    if let Some(cursor) = state.cursor() {
-        cursor.random = xorshift(cursor.random);
-    }
+    let cursor = state.cursor();
+    cursor.random = xorshift(cursor.random);
 }
 
 /// Random bits for a policy, which the next ticket does not use. Changes nothing.

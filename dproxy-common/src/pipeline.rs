@@ -38,25 +38,21 @@ pub enum Outcome {
     Explained(Explain),
 }
 
-/// Handles one packet, or only explains what would happen to it.
+/// Handles one packet by the generation of this number, or only explains what would happen to it.
 #[inline(always)]
 pub fn run<P: Packet, T: Tables, S: State>(
     packet: &mut P,
     tables: &T,
     state: &mut S,
     work: &mut Work,
-    explain: Option<u64>,
+    generation: u64,
+    is_explained: bool,
 ) -> Outcome {
-    let generation = match explain {
-        Some(asked) if asked != 0 => asked,
-        Some(_) => tables.active(),
-        None => {
-            state.count_received();
-            tables.active()
-        }
-    };
+    if !is_explained {
+        state.count_received();
+    }
     // VERIFIER: kept in the map, because a constant in a register would double all that follows.
-    work.is_explained = explain.is_some();
+    work.is_explained = is_explained;
     work.half = Half::of_generation(generation);
     work.subject = Subject::UNKNOWN;
     let decided = decide(packet, tables, state, work);

@@ -4,7 +4,7 @@ use crate::{
     abi::{DirectQuery, SlotWord},
     checksum::Sum,
     reason::Reason,
-    wire::{Address, Be16, DnsHeader, Mac, Opt, TYPE_OPT, VlanTags},
+    wire::{Address, Be16, DnsHeader, Macs, Opt, TYPE_OPT, VlanTags},
 };
 
 /// What is to become of a packet.
@@ -50,10 +50,8 @@ pub struct Headers {
     pub interface: u32,
     /// VLAN tags.
     pub tags: VlanTags,
-    /// Receiver on the link.
-    pub destination_mac: Mac,
-    /// Sender on the link.
-    pub source_mac: Mac,
+    /// Receiver and sender on the link.
+    pub macs: Macs,
     /// Source address.
     pub source: Address,
     /// Destination address.

@@ -11,12 +11,13 @@ use crate::{
     reason::Reason,
     route, select,
     tables::{State, Tables},
+    verifier,
     wire::{Be16, Family, Opt},
     work::Work,
 };
 
 /// Decides what to do with a query.
-#[inline(never)]
+#[inline(always)]
 pub fn plan<P: Packet, T: Tables, S: State>(
     packet: &P,
     tables: &T,
@@ -26,7 +27,7 @@ pub fn plan<P: Packet, T: Tables, S: State>(
 ) -> Result<(), Reason> {
     let dns = message::header(packet, &work.frame)?;
     let dns_offset = work.frame.transport_offset + UDP_HEADER;
-    let udp_end = work.frame.transport_offset + work.frame.udp.length.get() as u32;
+    let udp_end = work.frame.transport_offset + work.frame.udp.length().get() as u32;
     let question_length =
         find_route::<{ route::HITS_COMPARED }, _, _>(packet, tables, dns_offset, udp_end, generation, work)?;
     let opt = message::find_opt(packet, &dns, dns_offset + DNS_HEADER + question_length, udp_end);
@@ -57,7 +58,7 @@ pub fn find_route<const HITS: usize, P: Packet, T: Tables>(
     work: &mut Work,
 ) -> Result<u32, Reason> {
     name::walk(packet, dns_offset + DNS_HEADER, end, generation, &mut work.name)?;
-    let question_length = work.name.length + 1 + TYPE_AND_CLASS;
+    let question_length = verifier::load(&work.name.length) + 1 + TYPE_AND_CLASS;
     if dns_offset + DNS_HEADER + question_length > end {
         return Err(Reason::QuestionCut);
     }
@@ -82,13 +83,13 @@ fn forward<T: Tables, S: State>(
         return Err(Reason::PoolSlowPath);
     }
     let udp_size = clamp(generation, query)?;
-    let random = nat::peek_random(state.cursor().ok_or(Reason::Internal)?);
+    let random = nat::peek_random(state.cursor());
     select::select(tables, pool, random, work)?;
     let backend = tables.backend(work.subject.backend).ok_or(Reason::Internal)?;
     let (headers, slot, reason) = match work.live.next_hop() {
         Some(next_hop) => {
             let next_hop = tables.next_hop(next_hop).ok_or(Reason::Internal)?;
-            if work.frame.udp.checksum == 0 && next_hop.source.family() == Family::V6 {
+            if work.frame.udp.checksum() == 0 && next_hop.source.family() == Family::V6 {
                 return Err(Reason::ChecksumAbsent);
             }
             (sent(next_hop, backend), SlotChange::Take, Reason::QueryForwarded)
@@ -108,8 +109,7 @@ fn sent(next_hop: &NextHop, backend: &Backend) -> Headers {
     Headers {
         interface: next_hop.interface,
         tags: next_hop.tags,
-        destination_mac: next_hop.destination_mac,
-        source_mac: next_hop.source_mac,
+        macs: next_hop.macs,
         source: next_hop.source,
         destination: backend.address,
         source_port: Be16::default(),
@@ -130,11 +130,10 @@ fn delivered(frame: &Frame, query: &Query, backend: &Backend) -> Result<Headers,
     Ok(Headers {
         interface: 0,
         tags: link.tags,
-        destination_mac: link.ethernet.destination,
-        source_mac: link.ethernet.source,
+        macs: link.macs,
         source: network.source,
         destination: backend.address,
-        source_port: udp.source,
+        source_port: udp.source(),
         destination_port: backend.port,
         id: query.dns.id,
     })

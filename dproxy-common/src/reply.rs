@@ -29,39 +29,42 @@ pub fn plan<P: Packet, T: Tables, S: State>(
     if !dns.is_response() {
         return Err(Reason::ReplyUnknown);
     }
-    let (index, token) = nat::decode(settings, frame.udp.destination, dns.id);
-    let slot = *state.slot(index).ok_or(Reason::ReplyUnknown)?;
-    if slot.word.token() != token {
+    let (index, token) = nat::decode(settings, frame.udp.destination(), dns.id);
+    let ticks = state.ticks();
+    let slot = state.slot(index).ok_or(Reason::ReplyUnknown)?;
+    // Once: this very word is what closing the slot compares with.
+    // SAFETY: a reference is valid for reads.
+    let word = unsafe { core::ptr::read_volatile(&raw const slot.word) };
+    if word.token() != token {
         return Err(Reason::ReplyUnknown);
     }
     work.subject.listener = slot.listener;
     work.subject.backend = slot.backend;
     work.subject.rcode = dns.rcode() as u16;
     let backend = tables.backend(slot.backend).ok_or(Reason::Internal)?;
-    if backend.address != frame.network.source || backend.port != frame.udp.source {
+    if backend.address != frame.network.source || backend.port != frame.udp.source() {
         return Err(Reason::ReplyWrongBackend);
     }
     if slot.backend_interface != packet.interface() {
         return Err(Reason::ReplyWrongInterface);
     }
-    if slot.word.is_closed() {
+    if word.is_closed() {
         return Err(Reason::ReplyDuplicate);
     }
-    if slot.word.age(state.ticks()) > LATE {
+    if word.age(ticks) > LATE {
         return Err(Reason::ReplyLate);
     }
     if message::transport(frame)? < UDP_HEADER + DNS_HEADER {
         return Err(Reason::NotDns);
     }
     let listener = tables.listener(slot.listener).ok_or(Reason::Internal)?;
-    if frame.udp.checksum == 0 && slot.client.family() != frame.network.source.family() {
+    if frame.udp.checksum() == 0 && slot.client.family() != frame.network.source.family() {
         return Err(Reason::ChecksumAbsent);
     }
     let headers = Headers {
         interface: slot.client_interface,
         tags: slot.tags,
-        destination_mac: slot.client_mac,
-        source_mac: slot.listener_mac,
+        macs: slot.macs.swapped(),
         source: listener.address,
         destination: slot.client,
         source_port: listener.port,
@@ -72,7 +75,7 @@ pub fn plan<P: Packet, T: Tables, S: State>(
         headers,
         old_id: dns.id,
         udp_size: UdpSize::NONE,
-        slot: SlotChange::Close(index, slot.word),
+        slot: SlotChange::Close(index, word),
         reason: Reason::ReplyForwarded,
     });
     Ok(())

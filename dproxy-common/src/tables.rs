@@ -76,7 +76,7 @@ pub trait State {
     /// A coarse clock, in ticks of 1 to 10 ms.
     fn ticks(&self) -> u32;
     /// This processor's cursor.
-    fn cursor(&mut self) -> Option<&mut Cursor>;
+    fn cursor(&mut self) -> &mut Cursor;
     /// The first slot of the chunk that the next processor gets.
     fn next_chunk(&self) -> Option<u64>;
     /// The first of the next [`CHUNK`](crate::abi::CHUNK) slots, for this processor alone.

@@ -12,8 +12,8 @@ use crate::{
 ///
 /// VERIFIER: in the kernel it lies in a per-CPU map. It would not fit on the stack of 512 octets, and
 /// what is read back from a map is unknown to the verifier: the paths through one step become one
-/// state in front of the next. For the same reason each step is a function of its own (`inline(never)`)
-/// that returns no more than a reason.
+/// state in front of the next. Steps are inlined: a return costs 5 to 10 ns where the kernel guards returns against
+/// speculation. (On AMD Zen 4, a query took 206 ns with seven functions, and 144 ns without.)
 pub struct Work {
     /// Is the packet only to be explained?
     pub is_explained: bool,

@@ -2,17 +2,13 @@
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use dproxy_common::{
-    abi::{BackendCounters, ListenerCounters, NO_ID, NO_ROUTE, Subject},
+    abi::{BackendCounters, ListenerCounters, NO_ID, NO_ROUTE, Processor, Subject},
     reason::{Reason, Verdict},
     wire::rcode,
 };
 
-#[map]
-static REASONS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::COUNT as u32, 0);
-#[map]
-static RECEIVED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
-#[map]
-static OVERWRITTEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+use crate::packet::opaque;
+
 #[map]
 static LISTENER_COUNTERS: PerCpuArray<ListenerCounters> = PerCpuArray::with_max_entries(1, 0);
 #[map]
@@ -22,22 +18,14 @@ static POOL_COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static BACKEND_COUNTERS: PerCpuArray<BackendCounters> = PerCpuArray::with_max_entries(1, 0);
 
-/// Counts a packet that came in.
-#[inline(always)]
-pub fn received() {
-    add(&RECEIVED, 0);
-}
-
-/// Counts a slot that was taken while its query still waited.
-#[inline(always)]
-pub fn overwritten() {
-    add(&OVERWRITTEN, 0);
-}
-
 /// Counts how a packet ended.
 #[inline(always)]
-pub fn ended(reason: Reason, subject: &Subject) {
-    add(&REASONS, reason as u32);
+pub fn ended(processor: &mut Processor, reason: Reason, subject: &Subject) {
+    // VERIFIER: a reason may have been in map memory, and LLVM knows of a bound that the verifier does not
+    // ("unbounded memory access").
+    if let Some(count) = processor.reasons.get_mut(opaque(reason as usize)) {
+        *count += 1;
+    }
     match reason.verdict() {
         Verdict::Forward if matches!(reason, Reason::ReplyForwarded) => count_reply(subject),
         Verdict::Deliver if matches!(reason, Reason::ReplyDelivered) => count_reply(subject),

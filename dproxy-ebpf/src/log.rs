@@ -11,11 +11,10 @@ use dproxy_common::{
     log::LineBudget,
     packet::Packet,
     reason::Reason,
-    tables::State,
     wire::{Address, Be16},
 };
 
-use crate::maps::PerPacket;
+use crate::maps;
 
 #[map]
 static LINES: PerCpuArray<LineBudget> = PerCpuArray::with_max_entries(1, 0);
@@ -41,7 +40,7 @@ pub fn ended(
 fn line(reason: u32, subject: &Subject, from: &(Address, Be16), interface: u32, length: u32) {
     // SAFETY: the element is this processor's.
     let Some(budget) = LINES.get_ptr_mut(0).map(|budget| unsafe { &mut *budget }) else { return };
-    let Some(suppressed) = budget.take(PerPacket.ticks()) else { return };
+    let Some(suppressed) = budget.take(maps::ticks()) else { return };
     let Subject { route, listener, pool, backend, rcode: _ } = *subject;
     let (Address { high, low }, port) = *from;
     trace!(

@@ -36,12 +36,12 @@ mod program {
         packet::Packet as _,
         pipeline::{self, Action, Outcome},
         reason::Reason,
-        tables::Tables as _,
+        tables::{State as _, Tables as _},
     };
 
     use crate::{
-        counters, log,
-        maps::{Maps, PREDECESSOR, PerPacket},
+        log,
+        maps::{self, Maps, PREDECESSOR, PerPacket},
         packet::Xdp,
         skb::Skb,
     };
@@ -52,22 +52,25 @@ mod program {
         #[cfg(feature = "changed-program")]
         core::hint::black_box(ctx.data_end() - ctx.data());
         let mut packet = Xdp::new(&ctx);
+        let active = Maps.active();
         let asked = packet.explain_request(Maps.explain_key());
-        if asked.is_none() && Maps.active() == 0 {
+        if asked.is_none() && active == 0 {
             // Until a generation is in force, the program before this one goes on, if there is one.
             // SAFETY: the context is this program's.
             unsafe { PREDECESSOR.tail_call(&ctx, 0) };
             return XDP_PASS;
         }
-        let Some(work) = PerPacket.work() else { return XDP_ABORTED };
-        let (action, reason) = match pipeline::run(&mut packet, &Maps, &mut PerPacket, work, asked) {
-            Outcome::Ended(action, reason) => (action, reason),
-            Outcome::Explained(explanation) => {
-                packet.write_explanation(explanation);
-                return XDP_PASS;
-            }
-        };
-        log::ended(&packet, reason, &work.subject, || (work.frame.network.source, work.frame.udp.source));
+        let generation = asked.filter(|number| *number != 0).unwrap_or(active);
+        let (Some(work), Some(mut state)) = (maps::work(), PerPacket::here()) else { return XDP_ABORTED };
+        let (action, reason) =
+            match pipeline::run(&mut packet, &Maps, &mut state, work, generation, asked.is_some()) {
+                Outcome::Ended(action, reason) => (action, reason),
+                Outcome::Explained(explanation) => {
+                    packet.write_explanation(explanation);
+                    return XDP_PASS;
+                }
+            };
+        log::ended(&packet, reason, &work.subject, || (work.frame.network.source, work.frame.udp.source()));
         match action {
             Action::Pass => XDP_PASS,
             Action::AskPredecessor => {
@@ -94,13 +97,14 @@ mod program {
     #[classifier]
     pub fn dproxy_egress(ctx: TcContext) -> i32 {
         let mut packet = Skb::new(ctx);
-        let Some(restoration) = egress::plan(&packet, &Maps, &mut PerPacket) else { return TC_ACT_UNSPEC };
-        counters::received();
+        let Some(mut state) = PerPacket::here() else { return TC_ACT_UNSPEC };
+        let Some(restoration) = egress::plan(&packet, &Maps, &mut state) else { return TC_ACT_UNSPEC };
+        state.count_received();
         let (reason, action) = match packet.restore(&restoration) {
             Some(()) => (Reason::ReplyDelivered, TC_ACT_UNSPEC),
             None => (Reason::Internal, TC_ACT_SHOT),
         };
-        counters::ended(reason, &restoration.subject);
+        state.count(reason, &restoration.subject);
         log::ended(&packet, reason, &restoration.subject, || (restoration.address, restoration.port));
         action
     }

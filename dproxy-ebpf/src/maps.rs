@@ -16,8 +16,8 @@ use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 use dproxy_common::{
     abi::{
         Backend, CHUNK, CandidateLine, Cursor, DESTINATION_SLOTS, DIRECT_QUERIES, Destination, DirectQuery,
-        Generation, Listener, LongName, NatSettings, NextHop, Pool, Route, RouteBucket, Settings, Slot,
-        SlotWord, Subject,
+        Generation, Listener, LongName, NatSettings, NextHop, Pool, Processor, Route, RouteBucket, Settings,
+        Slot, SlotWord, Subject,
     },
     reason::Reason,
     tables::{Half, State, Tables},
@@ -58,7 +58,7 @@ static SLOTS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static NEXT_CHUNK: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
-static CURSORS: PerCpuArray<Cursor> = PerCpuArray::with_max_entries(1, 0);
+static PROCESSORS: PerCpuArray<Processor> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static DIRECT: LruHashMap<DirectQuery, u32> = LruHashMap::with_max_entries(DIRECT_QUERIES, 0);
 /// Who forwarded queries before this program, and keeps slots that it does not know.
@@ -151,30 +151,45 @@ impl Tables for Maps {
     }
 }
 
+/// This processor's room for what is known about a packet.
+#[inline(always)]
+pub fn work() -> Option<&'static mut Work> {
+    // SAFETY: the element is this processor's, and XDP does not interrupt itself. A map begins as
+    // zeroes, which every field of `Work` allows.
+    WORK.get_ptr_mut(0).map(|work| unsafe { &mut *work })
+}
+
+/// The kernel's tick.
+#[inline(always)]
+pub fn ticks() -> u32 {
+    // SAFETY: a helper call without arguments.
+    unsafe { bpf_jiffies64() as u32 }
+}
+
 /// What the packet path changes, in maps.
-pub struct PerPacket;
+pub struct PerPacket {
+    /// What this processor keeps from packet to packet.
+    pub processor: &'static mut Processor,
+}
 
 impl PerPacket {
-    /// This processor's room for what is known about a packet.
+    /// This processor's.
     #[inline(always)]
-    pub fn work(&self) -> Option<&'static mut Work> {
-        // SAFETY: the element is this processor's, and XDP does not interrupt itself. A map begins as
-        // zeroes, which every field of `Work` allows.
-        WORK.get_ptr_mut(0).map(|work| unsafe { &mut *work })
+    pub fn here() -> Option<Self> {
+        // SAFETY: the element is this processor's, and neither XDP nor TC interrupts itself or the other one.
+        PROCESSORS.get_ptr_mut(0).map(|processor| Self { processor: unsafe { &mut *processor } })
     }
 }
 
 impl State for PerPacket {
     #[inline(always)]
     fn ticks(&self) -> u32 {
-        // SAFETY: a helper call without arguments.
-        unsafe { bpf_jiffies64() as u32 }
+        ticks()
     }
 
     #[inline(always)]
-    fn cursor(&mut self) -> Option<&mut Cursor> {
-        // SAFETY: the element is this processor's, and XDP does not interrupt itself.
-        CURSORS.get_ptr_mut(0).map(|cursor| unsafe { &mut *cursor })
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.processor.cursor
     }
 
     #[inline(always)]
@@ -250,16 +265,16 @@ impl State for PerPacket {
 
     #[inline(always)]
     fn count_received(&mut self) {
-        counters::received();
+        self.processor.received += 1;
     }
 
     #[inline(always)]
     fn count(&mut self, reason: Reason, subject: &Subject) {
-        counters::ended(reason, subject);
+        counters::ended(self.processor, reason, subject);
     }
 
     #[inline(always)]
     fn count_overwritten(&mut self) {
-        counters::overwritten();
+        self.processor.overwritten += 1;
     }
 }

@@ -92,7 +92,7 @@ impl Xdp {
 /// A move to itself rather than no instruction, for which LLVM emits line information that the kernel
 /// refuses ("Invalid line_info").
 #[inline(always)]
-fn opaque(mut value: usize) -> usize {
+pub fn opaque(mut value: usize) -> usize {
     // SAFETY: changes nothing.
     unsafe { core::arch::asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack)) }
     value

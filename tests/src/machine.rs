@@ -7,6 +7,7 @@ use dproxy_common::{
     host::{HostPacket, HostState},
     pipeline::{self, Action},
     reason::{Reason, Verdict},
+    tables::Tables as _,
     work::Work,
 };
 use dproxy_userspace::control::Memory;
@@ -76,7 +77,8 @@ impl Host {
 impl Machine for Host {
     fn receive(&mut self, frame: &[u8], interface: u32) -> Outcome {
         let mut packet = HostPacket::new(frame, interface);
-        let run = pipeline::run(&mut packet, &self.memory, &mut self.state, &mut self.work, None);
+        let active = self.memory.active();
+        let run = pipeline::run(&mut packet, &self.memory, &mut self.state, &mut self.work, active, false);
         let pipeline::Outcome::Ended(action, reason) = run else { panic!("nobody asked for an explanation") };
         let counted = self.state.ended.last().map(|(reason, _)| *reason);
         assert_eq!(counted, Some(reason), "every packet is counted");
@@ -86,7 +88,8 @@ impl Machine for Host {
 
     fn explain(&mut self, frame: &[u8]) -> (Reason, Subject) {
         let mut packet = HostPacket::new(frame, 1);
-        let run = pipeline::run(&mut packet, &self.memory, &mut self.state, &mut self.work, Some(0));
+        let active = self.memory.active();
+        let run = pipeline::run(&mut packet, &self.memory, &mut self.state, &mut self.work, active, true);
         let pipeline::Outcome::Explained(explanation) = run else {
             panic!("it was asked for an explanation")
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dproxy_common::{
     abi::{Backend, BackendLive, Listener, NatSettings, NextHop, Subject, TokenKeys},
     reason::Reason,
-    wire::{Address, Be16, Mac, VlanTags},
+    wire::{Address, Be16, Mac, Macs, VlanTags},
 };
 use dproxy_userspace::{
     config::{Config, Pattern},
@@ -140,8 +140,7 @@ fn hop(backend: &SocketAddr, interface: u32) -> NextHop {
         source: Address::from(source),
         interface,
         tags: VlanTags::NONE,
-        destination_mac: Mac::from_octets(BACKEND_MACS.1),
-        source_mac: Mac::from_octets(BACKEND_MACS.0),
+        macs: Macs::new(Mac::from_octets(BACKEND_MACS.1), Mac::from_octets(BACKEND_MACS.0)),
         ..NextHop::default()
     }
 }

@@ -10,20 +10,22 @@ use aya_ebpf::{
     maps::{Array, ProgramArray},
     programs::XdpContext,
 };
-use dproxy_common::wire::{DnsHeader, EthernetHeader, Ipv4Header, UdpHeader};
+use dproxy_common::wire::{Be16, DnsHeader, Ipv4Header, Macs, UdpHeader};
 
 /// The headers of each run's packet, in an order that leaves no gaps.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Template {
-    ip: Ipv4Header,
     udp: UdpHeader,
+    ip: Ipv4Header,
     dns: DnsHeader,
-    ethernet: EthernetHeader,
+    macs: Macs,
+    ethertype: Be16,
     reserved: u16,
 }
 
 /// Where headers are in a packet over IPv4 without tags.
+const ETHERTYPE: usize = 12;
 const IP: usize = 14;
 const UDP: usize = IP + 20;
 const DNS: usize = UDP + 8;
@@ -86,7 +88,8 @@ fn renew(ctx: &XdpContext) -> Option<()> {
     let template = TEMPLATE.get(0)?;
     // SAFETY: as above.
     unsafe {
-        *(start as *mut EthernetHeader) = template.ethernet;
+        *(start as *mut Macs) = template.macs;
+        *((start + ETHERTYPE) as *mut Be16) = template.ethertype;
         *((start + IP) as *mut Ipv4Header) = template.ip;
         *((start + UDP) as *mut UdpHeader) = template.udp;
         *((start + DNS) as *mut DnsHeader) = template.dns;
@@ -110,13 +113,13 @@ fn renew(ctx: &XdpContext) -> Option<()> {
 unsafe fn turn(start: usize) {
     // SAFETY: as the caller promises.
     unsafe {
-        let ethernet = &mut *(start as *mut EthernetHeader);
+        let macs = &mut *(start as *mut Macs);
         let ip = &mut *((start + IP) as *mut Ipv4Header);
         let udp = &mut *((start + UDP) as *mut UdpHeader);
         let dns = &mut *((start + DNS) as *mut DnsHeader);
-        (ethernet.source, ethernet.destination) = (ethernet.destination, ethernet.source);
-        (ip.source, ip.destination) = (ip.destination, ip.source);
-        (udp.source, udp.destination) = (udp.destination, udp.source);
+        *macs = macs.swapped();
+        ip.0.swap(3, 4);
+        *udp = UdpHeader::new(udp.destination(), udp.source(), udp.length(), udp.checksum());
         dns.flags_high |= 0x80;
     }
 }

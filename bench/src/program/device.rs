@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, ensure};
 use dproxy_common::abi::{BackendLive, NextHop};
 use dproxy_common::reason::Reason;
-use dproxy_common::wire::{Address, Mac, VlanTags};
+use dproxy_common::wire::{Address, Mac, Macs, VlanTags};
 use dproxy_userspace::config::{Config, Name, XdpMode};
 use dproxy_userspace::control::{Capacity, Host, Ids, Layout, Plan, SnapshotNames, names_of};
 use dproxy_userspace::datapath::{Datapath, Kernel, KernelOptions, LoadedProgram, query_frame};
@@ -75,8 +75,7 @@ impl Device {
             source: Address::from(SOURCE),
             interface: Self::interface()?,
             tags: VlanTags::NONE,
-            destination_mac: Mac::from_octets([2, 0, 0, 0, 1, 1]),
-            source_mac: Mac::from_octets([2, 0, 0, 0, 1, 2]),
+            macs: Macs::new(Mac::from_octets([2, 0, 0, 0, 1, 1]), Mac::from_octets([2, 0, 0, 0, 1, 2])),
             ..NextHop::default()
         };
         self.kernel.set_next_hop(0, &hop)?;

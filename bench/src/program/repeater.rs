@@ -20,8 +20,8 @@ struct Variation {
     turns: u32,
 }
 
-/// IP, UDP and DNS headers, and then the Ethernet header, as `repeat.rs` has them.
-#[repr(C, align(4))]
+/// The headers, in the order of `repeat.rs`.
+#[repr(C, align(8))]
 #[derive(Clone, Copy)]
 struct Template([u8; 56]);
 
@@ -105,7 +105,9 @@ impl Repeater {
 /// The headers of a packet over IPv4, in the order of [`Template`].
 fn template(packet: &[u8]) -> Option<Template> {
     let mut octets = [0; 56];
-    octets[..40].copy_from_slice(packet.get(14..54)?);
+    octets[..8].copy_from_slice(packet.get(34..42)?);
+    octets[8..28].copy_from_slice(packet.get(14..34)?);
+    octets[28..40].copy_from_slice(packet.get(42..54)?);
     octets[40..54].copy_from_slice(packet.get(..14)?);
     Some(Template(octets))
 }

@@ -1,4 +1,4 @@
-use crate::wire::{Address, Be16, Mac, VlanTags};
+use crate::wire::{Address, Be16, Macs, VlanTags};
 
 /// What may change about a backend at any time, in one word so that it is read and written whole.
 #[repr(transparent)]
@@ -49,14 +49,12 @@ pub struct Backend {
 pub struct NextHop {
     /// Source address of forwarded queries: our own towards there.
     pub source: Address,
-    /// Index of the interface to send from.
-    pub interface: u32,
     /// VLAN tags to send with.
     pub tags: VlanTags,
-    /// Link-layer address of the neighbour.
-    pub destination_mac: Mac,
-    /// Link-layer address of the interface.
-    pub source_mac: Mac,
+    /// Link-layer addresses: the neighbour's, then the interface's.
+    pub macs: Macs,
+    /// Index of the interface to send from.
+    pub interface: u32,
     /// Unused, zero.
     pub reserved: [u32; 6],
 }

@@ -1,3 +1,6 @@
+use super::Cursor;
+use crate::reason::Reason;
+
 /// "No route", "none counted".
 pub const NO_ROUTE: u32 = u32::MAX;
 /// "No listener", "no pool", "no backend".
@@ -23,6 +26,27 @@ impl Subject {
     /// Nothing is known yet.
     pub const UNKNOWN: Self =
         Self { route: NO_ROUTE, listener: NO_ID, pool: NO_ID, backend: NO_ID, rcode: 0 };
+}
+
+/// What one processor keeps from packet to packet: all in one element, so that one look-up finds it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Processor {
+    /// Its place in the ring.
+    pub cursor: Cursor,
+    /// Packets that came in.
+    pub received: u64,
+    /// Slots that were taken while their query still waited.
+    pub overwritten: u64,
+    /// Packets by reason, in the order of [`Reason::ALL`].
+    pub reasons: [u64; Reason::COUNT],
+}
+
+impl Processor {
+    /// Nothing has come yet. `random` is the state of its generator, other than 0.
+    pub const fn new(random: u64) -> Self {
+        Self { cursor: Cursor { random, next: 0 }, received: 0, overwritten: 0, reasons: [0; Reason::COUNT] }
+    }
 }
 
 /// Packets of one listener.

@@ -14,7 +14,7 @@ mod settings;
 mod slot;
 
 pub use backend::{Backend, BackendLive, Listener, NextHop};
-pub use counters::{BackendCounters, ListenerCounters, NO_ID, NO_ROUTE, Subject};
+pub use counters::{BackendCounters, ListenerCounters, NO_ID, NO_ROUTE, Processor, Subject};
 pub use destination::{DESTINATION_SLOTS, Destination};
 pub use direct::{DIRECT_QUERIES, DirectQuery};
 pub use generation::{Generation, MAX_DEPTHS, NAME_POWERS};
@@ -62,6 +62,7 @@ entries! {
     Listener: 32,
     Slot: LINE,
     Cursor: 16,
+    Processor: 32 + 8 * crate::reason::Reason::COUNT,
     DirectQuery: 24,
     Settings: 72,
     ListenerCounters: 16,

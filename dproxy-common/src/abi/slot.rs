@@ -1,4 +1,4 @@
-use crate::wire::{Address, Be16, Mac, VlanTags};
+use crate::wire::{Address, Be16, Macs, VlanTags};
 
 /// Slots that a processor takes at a time from the shared cursor; a power of two.
 pub const CHUNK: u64 = 64;
@@ -16,12 +16,14 @@ pub struct Slot {
     pub word: SlotWord,
     /// The client's address.
     pub client: Address,
+    /// VLAN tags that the query came with.
+    pub tags: VlanTags,
+    /// Link-layer addresses of the query: ours, then the client's.
+    pub macs: Macs,
     /// Interface that the query came from.
     pub client_interface: u32,
     /// Interface that the reply must come from.
     pub backend_interface: u32,
-    /// VLAN tags that the query came with.
-    pub tags: VlanTags,
     /// The client's port.
     pub client_port: Be16,
     /// The client's query ID, raw.
@@ -30,10 +32,6 @@ pub struct Slot {
     pub backend: u16,
     /// Id of the listener.
     pub listener: u16,
-    /// Source link-layer address of the query.
-    pub client_mac: Mac,
-    /// Destination link-layer address of the query: ours.
-    pub listener_mac: Mac,
     /// Unused, zero.
     pub reserved: u32,
 }

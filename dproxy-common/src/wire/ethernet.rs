@@ -11,6 +11,64 @@ pub const fn is_vlan(ethertype: u16) -> bool {
     ethertype == 0x8100 || ethertype == 0x88a8
 }
 
+/// Receiver and sender of a frame, as they stand at its front: in words, to be copied in three steps.
+#[repr(C)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Macs([u32; 3]);
+
+impl Macs {
+    /// A frame's receiver and its sender.
+    pub const fn new(destination: Mac, source: Mac) -> Self {
+        let ([a, b, c, d, e, f], [u, v, w, x, y, z]) = (destination.octets(), source.octets());
+        Self([
+            u32::from_le_bytes([a, b, c, d]),
+            u32::from_le_bytes([e, f, u, v]),
+            u32::from_le_bytes([w, x, y, z]),
+        ])
+    }
+
+    /// A copy, word by word. A plain assignment from memory to memory becomes a call of `memmove`, which for BPF
+    /// goes octet by octet.
+    #[inline(always)]
+    pub fn copied(&self) -> Self {
+        // SAFETY: references are valid for reads.
+        Self([0, 1, 2].map(|word| unsafe { (&raw const self.0[word]).read_volatile() }))
+    }
+
+    /// The receiver.
+    pub const fn destination(self) -> Mac {
+        let [first, second, _] = self.0;
+        let ([a, b, c, d], [e, f, ..]) = (first.to_le_bytes(), second.to_le_bytes());
+        Mac::from_octets([a, b, c, d, e, f])
+    }
+
+    /// The sender.
+    pub const fn source(self) -> Mac {
+        self.swapped().destination()
+    }
+
+    /// Those of a frame in the other direction.
+    #[inline(always)]
+    #[must_use]
+    pub const fn swapped(self) -> Self {
+        let [first, second, third] = self.0;
+        Self([second >> 16 | third << 16, third >> 16 | first << 16, first >> 16 | second << 16])
+    }
+
+    /// Is the receiver a multicast or broadcast address?
+    #[inline(always)]
+    pub const fn is_to_group(self) -> bool {
+        // The lowest bit of the first octet.
+        self.0[0] & 1 != 0
+    }
+}
+
+impl core::fmt::Debug for Macs {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:?} to {:?}", self.source(), self.destination())
+    }
+}
+
 /// Ethernet II header.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,8 +91,9 @@ pub struct VlanHeader {
     pub ethertype: Be16,
 }
 
-/// Up to two VLAN tags of a frame, outer first; a TPID of 0 means that there is none.
-#[repr(C)]
+/// Up to two VLAN tags of a frame, outer first; a TPID of 0 means that there is none. Aligned, to be copied in
+/// one step.
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VlanTags {
     /// TPID of the outer tag, or 0.

@@ -10,6 +10,12 @@ impl Be16 {
         Self(value.to_be())
     }
 
+    /// From the two octets as they stand in memory.
+    #[inline(always)]
+    pub const fn from_raw(raw: u16) -> Self {
+        Self(raw)
+    }
+
     /// As a native number.
     #[inline(always)]
     pub const fn get(self) -> u16 {

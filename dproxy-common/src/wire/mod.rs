@@ -16,11 +16,11 @@ mod udp;
 
 pub use address::{Address, Family, Mac};
 pub use dns::{DnsHeader, Opt, TYPE_OPT, flags, rcode};
-pub use ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, EthernetHeader, VlanHeader, VlanTags, is_vlan};
+pub use ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, EthernetHeader, Macs, VlanHeader, VlanTags, is_vlan};
 pub use int::Be16;
 pub use ip::{
-    IPV4_DONT_FRAGMENT, IPV4_FRAGMENT_MASK, Ipv4Header, Ipv6FragmentHeader, Ipv6Header, PROTOCOL_FRAGMENT,
-    PROTOCOL_TCP, PROTOCOL_UDP,
+    Fragmentation, IPV4_DONT_FRAGMENT, IPV4_FRAGMENT_MASK, Ipv4Header, Ipv4Tail, Ipv6FragmentHeader,
+    Ipv6Header, Ipv6Tail, PROTOCOL_FRAGMENT, PROTOCOL_TCP, PROTOCOL_UDP,
 };
 pub use udp::UdpHeader;
 
@@ -41,7 +41,7 @@ macro_rules! wire {
 
 wire! {
     u8: 1, u16: 2, u32: 4, u64: 8,
-    Be16: 2, Address: 16, Mac: 6,
+    Be16: 2, Address: 16, Mac: 6, Macs: 12,
     EthernetHeader: 14, VlanHeader: 4,
-    Ipv4Header: 20, Ipv6Header: 40, Ipv6FragmentHeader: 8, UdpHeader: 8, DnsHeader: 12,
+    Ipv4Header: 20, Ipv4Tail: 12, Ipv6Header: 40, Ipv6Tail: 32, Ipv6FragmentHeader: 8, UdpHeader: 8, DnsHeader: 12,
 }

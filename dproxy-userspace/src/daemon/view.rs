@@ -178,7 +178,7 @@ impl Engine {
         let tagged = tags.into_iter().filter(|(tpid, _)| tpid.get() != 0);
         api::NextHop {
             interface: interface.map_or_else(|| hop.interface.to_string(), |found| found.interface),
-            mac: format!("{:?}", hop.destination_mac),
+            mac: format!("{:?}", hop.macs.destination()),
             // The lower twelve bits (IEEE 802.1Q).
             vlans: tagged.map(|(_, tci)| tci.get() & 0xfff).collect(),
             source: hop.source.into(),

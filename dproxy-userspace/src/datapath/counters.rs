@@ -7,13 +7,13 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use dproxy_common::{
-    abi::{BackendCounters, ListenerCounters},
-    reason::Reason,
-};
+use dproxy_common::abi::{BackendCounters, ListenerCounters, Processor};
 
 use super::{CounterId, Counters, DatapathError, bpf};
 use crate::control::Patch;
+
+/// Words of a [`Processor`].
+const PROCESSOR_WORDS: usize = size_of::<Processor>() / 8;
 
 /// Elements read by one system call, at most.
 const BATCH: usize = 256;
@@ -72,9 +72,7 @@ struct InUse {
 /// The maps of counters.
 #[derive(Debug)]
 pub(super) struct CounterMaps {
-    received: PerCpu<1>,
-    reasons: PerCpu<1>,
-    overwritten: PerCpu<1>,
+    processors: PerCpu<PROCESSOR_WORDS>,
     listeners: PerCpu<2>,
     routes: PerCpu<1>,
     pools: PerCpu<1>,
@@ -104,9 +102,7 @@ impl CounterMaps {
         map: impl Fn(&str) -> Result<OwnedFd, DatapathError>,
     ) -> Result<Self, DatapathError> {
         Ok(Self {
-            received: PerCpu { map: map("RECEIVED")?, processors },
-            reasons: PerCpu { map: map("REASONS")?, processors },
-            overwritten: PerCpu { map: map("OVERWRITTEN")?, processors },
+            processors: PerCpu { map: map("PROCESSORS")?, processors },
             listeners: PerCpu { map: map("LISTENER_COUNTERS")?, processors },
             routes: PerCpu { map: map("ROUTE_COUNTERS")?, processors },
             pools: PerCpu { map: map("POOL_COUNTERS")?, processors },
@@ -147,10 +143,13 @@ impl CounterMaps {
     /// Reads all counters of ids that have been in use.
     pub(super) fn read(&self) -> Result<Counters, DatapathError> {
         let counters = || -> io::Result<Counters> {
+            let sums = self.processors.sums(1)?;
+            let [_random, _next, received, overwritten, reasons @ ..] =
+                sums.first().unwrap_or(&[0; PROCESSOR_WORDS]);
             let mut counters = Counters {
-                received: singles(self.received.sums(1)?).into_iter().sum(),
-                reasons: singles(self.reasons.sums(Reason::COUNT)?),
-                slots_overwritten: singles(self.overwritten.sums(1)?).into_iter().sum(),
+                received: *received,
+                reasons: reasons.to_vec(),
+                slots_overwritten: *overwritten,
                 listeners: self.listeners()?,
                 routes: singles(self.routes.sums(self.in_use.routes)?),
                 pools: singles(self.pools.sums(self.in_use.pools)?),

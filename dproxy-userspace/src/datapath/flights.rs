@@ -19,19 +19,16 @@ use super::objects::{self, MapInfo};
 use super::{DatapathError, KernelOptions, maps};
 
 /// The maps that are shared, in the order in which they are made.
-pub(super) const MAPS: [&str; 13] = [
+pub(super) const MAPS: [&str; 10] = [
     "SLOTS",
     "NEXT_CHUNK",
-    "CURSORS",
+    "PROCESSORS",
     "DIRECT",
     "BACKENDS",
     "LISTENERS",
     "NEXT_HOPS",
     "LISTENER_COUNTERS",
     "BACKEND_COUNTERS",
-    "REASONS",
-    "RECEIVED",
-    "OVERWRITTEN",
     "PREDECESSOR",
 ];
 

@@ -159,7 +159,10 @@ pub(super) fn explain_program(error: &ProgramError) -> LoadError {
         return LoadError::impossible(NEEDS_ROOT);
     }
     let log = verifier_log.to_string();
-    let reason = log.lines().rev().find(|line| !line.is_empty() && !line.starts_with("processed "));
+    // Behind what is wrong come statistics.
+    const STATISTICS: [&str; 3] = ["processed ", "stack depth ", "verification time "];
+    let is_statistics = |line: &&str| line.is_empty() || STATISTICS.iter().any(|text| line.starts_with(text));
+    let reason = log.lines().rev().find(|line| !is_statistics(line));
     LoadError::Failed(DatapathError(format!(
         "this kernel does not accept the program ({io_error}: {}); please report this with the output of `uname -r`",
         reason.unwrap_or("no reason given")

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aya::{Ebpf, maps::Map};
 use dproxy_common::{
-    abi::{Cursor, Settings, Slot},
+    abi::{Processor, Settings, Slot},
     explain::Explain,
     tables::Half,
 };
@@ -57,7 +57,7 @@ impl Loaded {
         let processors = aya::util::nr_cpus()
             .map_err(|(file, error)| DatapathError(format!("cannot read {file}: {error}; mount /sys")))?;
         if shared.is_none() {
-            seed_cursors(&ebpf, processors)?;
+            seed(&ebpf, processors)?;
         }
         let capacity = options.capacity;
         let slots = Table::map(map(&ebpf, "SLOTS")?, 1 << capacity.slot_bits)
@@ -234,13 +234,13 @@ pub(super) fn own(fd: BorrowedFd<'_>) -> Result<OwnedFd, DatapathError> {
 }
 
 /// Gives every processor's generator a state of its own, which must not be 0.
-fn seed_cursors(ebpf: &Ebpf, processors: usize) -> Result<(), DatapathError> {
-    let mut cursors = Vec::with_capacity(processors);
+fn seed(ebpf: &Ebpf, processors: usize) -> Result<(), DatapathError> {
+    let mut fresh = Vec::with_capacity(processors);
     for _ in 0..processors {
         let [random] = load::random()?;
-        cursors.push(Cursor { random: random | 1, next: 0 });
+        fresh.push(Processor::new(random | 1));
     }
-    // SAFETY: an element is a `Cursor` for each processor.
-    unsafe { bpf::update(map(ebpf, "CURSORS")?, 0, &cursors) }
+    // SAFETY: an element is a `Processor` for each processor.
+    unsafe { bpf::update(map(ebpf, "PROCESSORS")?, 0, &fresh) }
         .map_err(|error| DatapathError(format!("cannot seed the random numbers: {error}")))
 }

@@ -13,7 +13,10 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use dproxy_common::{abi::NextHop, wire::Mac};
+use dproxy_common::{
+    abi::NextHop,
+    wire::{Mac, Macs},
+};
 
 use super::*;
 use crate::config::{Change, Config};
@@ -94,8 +97,7 @@ fn next_hop() -> NextHop {
     NextHop {
         source: SOURCE.parse::<std::net::IpAddr>().unwrap().into(),
         interface: 1,
-        destination_mac: Mac::from_octets([2, 0, 0, 0, 0, 9]),
-        source_mac: Mac::from_octets([2, 0, 0, 0, 0, 1]),
+        macs: Macs::new(Mac::from_octets([2, 0, 0, 0, 0, 9]), Mac::from_octets([2, 0, 0, 0, 0, 1])),
         ..NextHop::default()
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use dproxy_common::{
     abi::NextHop,
-    wire::{Be16, VlanTags},
+    wire::{Be16, Mac, Macs, VlanTags},
 };
 
 use super::facts::{Entry, Exit, Facts, Link, Neighbour, Route, Standing, Vlan};
@@ -125,7 +125,9 @@ impl Facts {
         let Entry { standing, ask } = *self.neighbours.get(&way.neighbour).unwrap_or(&unknown);
         let (neighbour, interface) = (way.neighbour.address, way.egress.name.clone());
         let resolution = match standing {
-            Standing::Usable(mac) => Resolution::Reachable(NextHop { destination_mac: mac, ..way.hop }),
+            Standing::Usable(mac) => {
+                Resolution::Reachable(NextHop { macs: Macs::new(mac, way.hop.macs.source()), ..way.hop })
+            }
             Standing::Asked => Resolution::Unreachable(Why::Asked { neighbour, interface }),
             Standing::Silent => Resolution::Unreachable(Why::Silent { neighbour, interface }),
         };
@@ -150,7 +152,8 @@ impl Facts {
         let source = source.filter(|source| gateway.is_none() || !is_link_local(*source));
         let source = source.ok_or_else(|| Why::NoSource { to, interface: egress.name.clone() })?;
 
-        let hop = NextHop { source: source.into(), interface, tags, source_mac, ..NextHop::default() };
+        let macs = Macs::new(Mac::default(), source_mac);
+        let hop = NextHop { source: source.into(), interface, tags, macs, ..NextHop::default() };
         let neighbour = Neighbour { interface: index, address: gateway.unwrap_or(to) };
         Ok(Way { egress, neighbour, hop })
     }

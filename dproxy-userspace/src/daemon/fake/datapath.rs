@@ -11,7 +11,7 @@ use dproxy_common::explain::Explain;
 use dproxy_common::host::{HostPacket, HostState};
 use dproxy_common::pipeline::{self, Outcome};
 use dproxy_common::reason::Reason;
-use dproxy_common::tables::Half;
+use dproxy_common::tables::{Half, Tables as _};
 use dproxy_common::wire::{Address, Be16};
 use dproxy_common::work::Work;
 
@@ -259,7 +259,8 @@ impl Datapath for FakeDatapath {
         let memory = self.tables().memory();
         let (mut packet, mut state) = (HostPacket::new(frame, INTERFACE), HostState::new(10, 1));
         let mut work = Work::EMPTY;
-        match pipeline::run(&mut packet, &memory, &mut state, &mut work, Some(generation)) {
+        let number = if generation == 0 { memory.active() } else { generation };
+        match pipeline::run(&mut packet, &memory, &mut state, &mut work, number, true) {
             Outcome::Explained(explanation) => Ok(explanation),
             Outcome::Ended(action, reason) => panic!("{reason:?}, {action:?} instead of an explanation"),
         }

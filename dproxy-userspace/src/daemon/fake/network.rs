@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use dproxy_common::abi::NextHop;
-use dproxy_common::wire::Mac;
+use dproxy_common::wire::{Mac, Macs};
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Notify;
 
@@ -61,7 +61,7 @@ pub(crate) fn reachable(source: &str) -> Resolution {
     Resolution::Reachable(NextHop {
         source: source.parse::<IpAddr>().unwrap().into(),
         interface: INTERFACE,
-        destination_mac: Mac::from_octets([2, 0, 0, 0, 0, 9]),
+        macs: Macs::new(Mac::from_octets([2, 0, 0, 0, 0, 9]), Mac::default()),
         ..NextHop::default()
     })
 }

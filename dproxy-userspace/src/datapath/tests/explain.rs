@@ -1,7 +1,7 @@
 //! Asking the loaded program.
 
 use dproxy_common::{
-    abi::{NO_ID, NO_ROUTE, Slot},
+    abi::{NO_ID, NO_ROUTE, Processor, Slot},
     reason::Reason,
     wire::Be16,
 };
@@ -16,11 +16,11 @@ type State = (Counters, Vec<Slot>, Vec<u64>);
 
 fn state(kernel: &Kernel) -> State {
     let slots = (0..1 << kernel.capacity().slot_bits).map(|index| kernel.slot(index).unwrap()).collect();
-    let mut words = vec![0; 1 + 2 * aya::util::nr_cpus().unwrap()];
-    let (next_chunk, cursors) = words.split_at_mut(1);
-    for (map, values) in [("NEXT_CHUNK", next_chunk), ("CURSORS", cursors)] {
+    let mut words = vec![0; 1 + size_of::<Processor>() / 8 * aya::util::nr_cpus().unwrap()];
+    let (next_chunk, processors) = words.split_at_mut(1);
+    for (map, values) in [("NEXT_CHUNK", next_chunk), ("PROCESSORS", processors)] {
         let map = loaded::map(&kernel.loaded.ebpf, map).unwrap();
-        // SAFETY: one word, and one `Cursor` of two words for each processor.
+        // SAFETY: one word, and one `Processor` for each processor.
         assert_eq!(unsafe { bpf::look_up_batch(map, 0, 1, values) }.unwrap(), 1);
     }
     (kernel.counters().unwrap(), slots, words)

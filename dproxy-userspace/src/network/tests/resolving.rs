@@ -103,7 +103,8 @@ fn show(resolution: &Resolution) -> String {
                 [(tags.outer_tpid, tags.outer_tci), (tags.inner_tpid, tags.inner_tci)].map(|(tpid, tci)| {
                     if tpid.get() == 0 { String::new() } else { format!(" {:x}:{}", tpid.get(), tci.get()) }
                 });
-            let (source_mac, destination_mac) = (hop.source_mac.octets()[5], hop.destination_mac.octets()[5]);
+            let (source_mac, destination_mac) =
+                (hop.macs.source().octets()[5], hop.macs.destination().octets()[5]);
             format!(
                 "interface {}{outer}{inner} from {:?} {source_mac:x} to {destination_mac:x}",
                 hop.interface, hop.source

@@ -145,7 +145,7 @@ impl World {
 pub fn show(resolution: &Resolution) -> String {
     match resolution {
         Resolution::Reachable(hop) => {
-            let [from, to] = [hop.source_mac, hop.destination_mac].map(|mac| {
+            let [from, to] = [hop.macs.source(), hop.macs.destination()].map(|mac| {
                 let [.., a, b] = mac.octets();
                 format!("[{a:02x}:{b:02x}]")
             });
