@@ -1,7 +1,7 @@
 //! The longest route that applies to a name.
 
 use crate::{
-    abi::{BUCKET_SLOTS, Generation, INLINE_NAME_WORDS, MAX_DEPTHS, Route, RouteTarget},
+    abi::{Generation, INLINE_NAME_WORDS, MAX_DEPTHS, Route, RouteTarget},
     name::{Name, Suffix, fold_word},
     packet::Packet,
     reason::Reason,
@@ -9,15 +9,16 @@ use crate::{
     verifier::forget,
 };
 
-/// Buckets that a look-up may read: its own, and the next one if that is full.
-pub const BUCKETS_PROBED: u32 = 2;
-
-/// Where a name hash lives in the route index.
+/// Where a name hash lives in the route index: in one of two buckets.
+///
+/// Which two these are follows from either of them and the tag. So an entry can be moved to its other bucket
+/// without its name, and whoever looks into a bucket and meets their own tag there has that entry's other bucket
+/// too: two names get into each other's way if tag and buckets are the same, wherever their entries are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexKey {
-    /// First bucket to look in, before the mask.
-    pub bucket: u32,
-    /// Upper half of the slot.
+    /// One of the buckets, before the mask.
+    bucket: u32,
+    /// Upper half of the slot. The tag of a name with routes is not 0, as a free slot's seems to be.
     pub tag: u32,
 }
 
@@ -28,6 +29,19 @@ impl IndexKey {
         let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mixed = mixed ^ (mixed >> 29);
         Self { bucket: mixed as u32, tag: (mixed >> 32) as u32 }
+    }
+
+    /// The buckets of an index with `mask + 1` of them.
+    #[inline(always)]
+    pub const fn buckets(self, mask: u32) -> [u32; 2] {
+        [self.bucket & mask, Self::other_bucket(self.bucket, self.tag, mask)]
+    }
+
+    /// The other bucket of an entry that has this tag and is in `bucket`. If there is more than one bucket, it is
+    /// another one.
+    #[inline(always)]
+    pub const fn other_bucket(bucket: u32, tag: u32, mask: u32) -> u32 {
+        (bucket ^ (tag | 1)) & mask
     }
 }
 
@@ -115,20 +129,17 @@ fn next_hit<T: Tables>(
     None
 }
 
-/// The index of the route whose tag agrees; the builder makes sure that there is at most one.
+/// The index of the route whose tag agrees; the builder makes sure that there is at most one. It is in the first bucket
+/// six times of seven, and a processor that expects it there goes on without the second one.
 ///
-/// A free slot looks like tag 0. It gives an index that no table has, and no taken slot is behind it.
+/// A free slot looks like tag 0, and gives an index that no table has.
 #[inline(always)]
 fn probe<T: Tables>(tables: &T, half: Half, generation: &Generation, key: IndexKey) -> Option<u32> {
-    for step in 0..BUCKETS_PROBED {
-        let bucket = tables.route_bucket(half, key.bucket.wrapping_add(step) & generation.bucket_mask)?;
-        for slot in bucket.0 {
+    for bucket in key.buckets(generation.bucket_mask) {
+        for slot in tables.route_bucket(half, bucket)?.0 {
             if (slot >> 32) as u32 == key.tag {
                 return Some((slot as u32).wrapping_sub(1));
             }
-        }
-        if bucket.0[BUCKET_SLOTS - 1] == 0 {
-            return None;
         }
     }
     None

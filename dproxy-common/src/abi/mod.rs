@@ -28,7 +28,7 @@ pub use slot::{CHUNK, Cursor, Slot, SlotWord};
 
 /// Raised whenever a type of this module, a map or the meaning of one changes. It is a global of the
 /// loaded program.
-pub const ABI_VERSION: u32 = if cfg!(feature = "next-schema") { 5 } else { 4 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-schema") { 6 } else { 5 };
 
 /// A table entry: plain integers, no padding, any bit pattern valid.
 ///
@@ -52,7 +52,7 @@ entries! {
     u64: 8,
     Generation: LINE + 8 + 8 * NAME_POWERS,
     Destination: 32,
-    RouteBucket: LINE,
+    RouteBucket: 16,
     Route: LINE,
     LongName: 8 * LONG_NAME_WORDS,
     Pool: 24,

@@ -120,12 +120,12 @@ pub struct Route {
 pub struct LongName(pub [u64; LONG_NAME_WORDS]);
 
 /// Slots of a [`RouteBucket`].
-pub const BUCKET_SLOTS: usize = 8;
+pub const BUCKET_SLOTS: usize = 2;
 
-/// One cache line of the index from name hash to route: each slot holds the upper 32 bits of a mixed
-/// hash in its upper half and a route index plus one in its lower half; 0 is free. Slots fill from
-/// the front. If the last one is taken, entries may be in the next bucket.
-#[repr(C, align(64))]
+/// A bucket of the index from name hash to route. Each slot holds a tag of 32 bits in its upper half, which says
+/// where else the entry may be, and a route index plus one in its lower half; 0 is free. See
+/// [`IndexKey`](crate::route::IndexKey).
+#[repr(C, align(16))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouteBucket(pub [u64; BUCKET_SLOTS]);
 

@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use dproxy_common::{
-    abi::{
-        BUCKET_SLOTS, Generation, INLINE_NAME_WORDS, LONG_NAME_WORDS, LongName, Route, RouteBucket,
-        RouteTarget,
-    },
+    abi::{Generation, INLINE_NAME_WORDS, LONG_NAME_WORDS, LongName, Route, RouteBucket, RouteTarget},
     name::{fold_octet, hash_octet},
-    route::{BUCKETS_PROBED, IndexKey},
+    route::IndexKey,
     tables::{Half, Tables},
 };
 
@@ -118,6 +115,11 @@ pub(super) fn key(wire: &[u8], base: u64) -> IndexKey {
     IndexKey::of_hash(hash(wire, base))
 }
 
+/// The tag in a slot of the index.
+pub(super) const fn tag(slot: u64) -> u32 {
+    (slot >> 32) as u32
+}
+
 /// The hash of a name in canonical wire form without its root octet.
 pub(super) fn hash(wire: &[u8], base: u64) -> u64 {
     wire.iter().fold(0, |hash, &octet| hash_octet(hash, base, fold_octet(octet)))
@@ -132,20 +134,11 @@ pub(super) struct Lookup<'l> {
 impl Lookup<'_> {
     /// The route of a name, and its index.
     pub(super) fn find(&self, wire: &[u8], key: IndexKey, mask: u32) -> Option<(u32, &Route)> {
-        for step in 0..BUCKETS_PROBED {
-            let bucket = (self.bucket)(key.bucket.wrapping_add(step) & mask)?.0;
-            let tagged = bucket.iter().filter(|slot| **slot != 0 && (**slot >> 32) as u32 == key.tag);
-            for slot in tagged {
-                let index = *slot as u32 - 1;
-                if let Some(route) = self.held.route(index).filter(|route| self.is_named(route, wire)) {
-                    return Some((index, route));
-                }
-            }
-            if bucket[BUCKET_SLOTS - 1] == 0 {
-                break;
-            }
-        }
-        None
+        let buckets = key.buckets(mask).into_iter().filter_map(|index| (self.bucket)(index));
+        let slots = buckets.flat_map(|bucket| bucket.0);
+        let tagged = slots.filter(|slot| *slot != 0 && tag(*slot) == key.tag).map(|slot| slot as u32 - 1);
+        let mut routes = tagged.filter_map(|index| Some((index, self.held.route(index)?)));
+        routes.find(|(_, route)| self.is_named(route, wire))
     }
 
     fn is_named(&self, route: &Route, wire: &[u8]) -> bool {

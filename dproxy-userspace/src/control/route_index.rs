@@ -3,22 +3,24 @@
 use std::collections::BTreeMap;
 
 use dproxy_common::{
-    abi::{BUCKET_SLOTS, LongName, NAME_POWERS, Route, RouteBucket, RouteTarget},
-    route::{BUCKETS_PROBED, IndexKey},
+    abi::{LongName, NAME_POWERS, Route, RouteBucket, RouteTarget},
+    route::IndexKey,
     select::mix,
 };
 
-use super::find::{Held, Lookup, flush_right, is_long, key};
+use super::find::{Held, Lookup, flush_right, is_long, key, tag};
 use crate::config::Name;
 
-/// Buckets for so many routes: one to two routes each, so that few overflow into the next one and next to
-/// none over that.
+/// Buckets for so many routes: a quarter to half of the slots are taken, so that there is next to always a free one
+/// for an entry, or one for that in its place.
 pub(super) fn buckets_for(routes: u32) -> u32 {
-    routes.div_ceil(2).next_power_of_two().max(64)
+    routes.next_power_of_two().max(64)
 }
 
 /// Hash bases tried before giving up; each fails with a small chance.
 const BASES: u64 = 64;
+/// Entries moved to their other bucket to make room for one, before giving up.
+const MOVES: u32 = 128;
 
 /// What is to be written to the index and the routes.
 #[derive(Default)]
@@ -52,27 +54,76 @@ impl Draft {
         }
     }
 
-    /// Takes the first free slot for a route; `None` if there is none, or a route is in the way.
+    /// Finds a slot for a route; `None` if there is none, or a route is in the way. The draft is of no use then.
     pub(super) fn place(&mut self, before: &Held, key: IndexKey, mask: u32, route: u32) -> Option<()> {
-        // Whose look-up may come by the slot taken begins one bucket before, at the earliest.
-        for step in 0..BUCKETS_PROBED + 2 {
-            let index = key.bucket.wrapping_add(step).wrapping_sub(1) & mask;
-            let bucket = self.bucket(before, index)?;
-            if bucket.0.iter().any(|slot| *slot != 0 && (*slot >> 32) as u32 == key.tag) {
-                return None;
-            }
-        }
-        for step in 0..BUCKETS_PROBED {
-            let index = key.bucket.wrapping_add(step) & mask;
-            let mut bucket = self.bucket(before, index)?;
-            if let Some(slot) = bucket.0.iter_mut().find(|slot| **slot == 0) {
-                *slot = u64::from(key.tag) << 32 | (u64::from(route) + 1);
-                self.buckets.insert(index, bucket);
-                return Some(());
-            }
-        }
-        None
+        place(&mut Patched { draft: self, before }, key, mask, route)
     }
+}
+
+/// An index that is being made.
+trait Buckets {
+    fn get(&self, index: u32) -> Option<RouteBucket>;
+    fn set(&mut self, index: u32, bucket: RouteBucket);
+}
+
+impl Buckets for Vec<RouteBucket> {
+    fn get(&self, index: u32) -> Option<RouteBucket> {
+        self.as_slice().get(index as usize).copied()
+    }
+
+    fn set(&mut self, index: u32, bucket: RouteBucket) {
+        self[index as usize] = bucket;
+    }
+}
+
+/// That of a half, with what is to be written to it.
+struct Patched<'d> {
+    draft: &'d mut Draft,
+    before: &'d Held,
+}
+
+impl Buckets for Patched<'_> {
+    fn get(&self, index: u32) -> Option<RouteBucket> {
+        self.draft.bucket(self.before, index)
+    }
+
+    fn set(&mut self, index: u32, bucket: RouteBucket) {
+        self.draft.buckets.insert(index, bucket);
+    }
+}
+
+/// Finds a slot for a route, and moves others out of the way if need be; `None` if there is none, or a look-up for
+/// the one would take the other for it.
+fn place(index: &mut impl Buckets, key: IndexKey, mask: u32, route: u32) -> Option<()> {
+    let [first, second] = key.buckets(mask);
+    let mut slots = index.get(first)?.0.into_iter().chain(index.get(second)?.0);
+    if key.tag == 0 || slots.any(|slot| tag(slot) == key.tag) {
+        return None;
+    }
+    let mut entry = u64::from(key.tag) << 32 | (u64::from(route) + 1);
+    let mut here = first;
+    for turn in 0..MOVES {
+        let there = IndexKey::other_bucket(here, tag(entry), mask);
+        if put(index, here, entry)? || put(index, there, entry)? {
+            return Some(());
+        }
+        // Whoever is in the way makes room. The turn says which slot, so that nobody moves to and fro for ever.
+        let mut bucket = index.get(there)?;
+        let slot = &mut bucket.0[(tag(entry) >> (turn & 31)) as usize & 1];
+        (entry, *slot) = (*slot, entry);
+        index.set(there, bucket);
+        here = there;
+    }
+    None
+}
+
+/// Puts an entry into a free slot of a bucket. Was there one?
+fn put(index: &mut impl Buckets, at: u32, entry: u64) -> Option<bool> {
+    let mut bucket = index.get(at)?;
+    let Some(slot) = bucket.0.iter_mut().find(|slot| **slot == 0) else { return Some(false) };
+    *slot = entry;
+    index.set(at, bucket);
+    Some(true)
 }
 
 /// A route's entry, and its name if that has no room there.
@@ -115,30 +166,12 @@ fn powers_of(base: u64) -> [u64; NAME_POWERS] {
 
 /// The index for a hash base, or `None` if under it two routes get into each other's way.
 fn index(named: &[(&Name, RouteTarget, RouteTarget)], base: u64, count: u32) -> Option<Vec<RouteBucket>> {
-    let mask = count - 1;
     let mut buckets = vec![RouteBucket::default(); count as usize];
-    let keys: Vec<IndexKey> = named.iter().map(|(name, ..)| key(name.wire(), base)).collect();
-    for (route, key) in keys.iter().enumerate() {
-        let slot = (0..BUCKETS_PROBED).map(|step| (key.bucket.wrapping_add(step) & mask) as usize).find_map(
-            |bucket| buckets[bucket].0.iter().position(|slot| *slot == 0).map(|slot| (bucket, slot)),
-        );
-        let (bucket, slot) = slot?;
-        buckets[bucket].0[slot] = u64::from(key.tag) << 32 | (route as u64 + 1);
+    for (route, (name, ..)) in (0..).zip(named) {
+        place(&mut buckets, key(name.wire(), base), count - 1, route)?;
     }
-    let finds_itself = |(route, key): (usize, &IndexKey)| first_with_tag(&buckets, mask, key) == Some(route);
-    keys.iter().enumerate().all(finds_itself).then_some(buckets)
+    Some(buckets)
 }
 
-/// What a look-up takes for the route of `key`: the first one with its tag.
-fn first_with_tag(buckets: &[RouteBucket], mask: u32, key: &IndexKey) -> Option<usize> {
-    for step in 0..BUCKETS_PROBED {
-        let bucket = &buckets[(key.bucket.wrapping_add(step) & mask) as usize].0;
-        if let Some(slot) = bucket.iter().find(|slot| (**slot >> 32) as u32 == key.tag && **slot != 0) {
-            return Some(*slot as u32 as usize - 1);
-        }
-        if bucket[BUCKET_SLOTS - 1] == 0 {
-            return None;
-        }
-    }
-    None
-}
+#[cfg(test)]
+mod tests;

@@ -205,8 +205,8 @@ impl RouteSpace {
         capacity: &Capacity,
     ) -> Result<(), Unpatchable> {
         let (route, long_name) = entry(name, at, below, self.long_names);
-        // Fuller buckets would overflow over the next one before long.
-        let room = capacity.routes.min(2 * (self.bucket_mask + 1));
+        // In a fuller index, room is found by moving more and more.
+        let room = capacity.routes.min(self.bucket_mask + 1);
         let long_room = capacity.long_names - u32::from(long_name.is_some());
         if self.routes >= room || self.long_names > long_room {
             return Err(Unpatchable::Full);

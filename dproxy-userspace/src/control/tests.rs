@@ -1,5 +1,7 @@
 //! A generation that was patched decides as one that was built.
 
+pub(super) mod packet_path;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use dproxy_common::abi::{NextHop, RouteTarget, Target as Packed};
 use dproxy_common::tables::Half;
 
 use super::*;
-use crate::config::{Change, Config, Pattern, Target};
+use crate::config::{Change, Config, Pattern, Target, matching};
 
 /// Both halves of tables in memory, as the datapath keeps them.
 struct Halves {
@@ -87,6 +89,9 @@ impl Halves {
             let (at, below) = held.targets(name).unwrap_or(none);
             assert_eq!(self.leads(at), lead(true).cloned(), "at {name}");
             assert_eq!(self.leads(below), lead(false).cloned(), "below {name}");
+            let taken = packet_path::found(&self.halves[self.in_force()], name.wire());
+            let applied = matching(&self.config, name).next().map(|(_, target)| target.clone());
+            assert_eq!(self.leads(taken), applied, "a packet for {name}");
             for target in [at, below].into_iter().filter(|target| target.target.is_some()) {
                 ids.insert((target.route, name.clone(), target.kind));
             }
@@ -151,6 +156,23 @@ proptest! {
             halves.make(&change).unwrap();
             halves.check(&gone);
         }
+    }
+
+    #[test]
+    fn names_that_come_and_go_are_found_while_they_are_there(
+        edits in proptest::collection::vec((0..200u32, any::<bool>()), 1..400)
+    ) {
+        let mut halves = Halves::new(config(&["blue"]), Capacity::for_routes(256, 10));
+        let mut all = BTreeSet::new();
+        for (turn, (number, is_there)) in edits.into_iter().enumerate() {
+            let name = format!("n{number}.example");
+            halves.make(&route(&name, is_there.then_some("blue"))).unwrap();
+            all.insert(name.parse().unwrap());
+            if turn % 50 == 0 {
+                halves.check(&all);
+            }
+        }
+        halves.check(&all);
     }
 }
 
