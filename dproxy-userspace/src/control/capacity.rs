@@ -38,12 +38,12 @@ impl Capacity {
         names <= self.routes as usize && long <= self.long_names as usize
     }
 
-    /// For more routes, with room for as many again before the next time; `None` if that is too many.
+    /// For so many names, and long ones among them: what there is too little of has room for as many again before the
+    /// next time; `None` if that is too many.
     pub fn with_routes(&self, names: usize, long: usize) -> Option<Self> {
-        let wanted = names.max(4 * long).checked_next_power_of_two()?;
-        let routes = u32::try_from(wanted.max(2 * self.routes as usize)).ok()?.min(MAX_ROUTES);
-        let larger = Self::for_routes(routes, self.slot_bits);
-        (larger.holds(names, long) && routes > self.routes).then_some(larger)
+        let mut larger = Self::for_routes(room_for(names, self.routes)?, self.slot_bits);
+        larger.long_names = room_for(long, self.long_names)?.max(larger.long_names);
+        (larger.routes > self.routes || larger.long_names > self.long_names).then_some(larger)
     }
 
     /// Ids of pools: twice as many as pools, so that a removed one's may rest.
@@ -57,7 +57,7 @@ impl Capacity {
         Self {
             routes,
             route_buckets: buckets_for(routes),
-            long_names: (routes / 4).max(1024),
+            long_names: (routes / 16).max(1024),
             pools: 4096,
             candidate_lines: 65536,
             // A name has up to two routes that are not hidden; the third is room for edits, until freed ids are free.
@@ -67,5 +67,34 @@ impl Capacity {
             next_hops: 16384,
             slot_bits,
         }
+    }
+}
+
+/// Entries that a table for routes must have for `wanted` of them, when it has `has`.
+fn room_for(wanted: usize, has: u32) -> Option<u32> {
+    if wanted <= has as usize {
+        return Some(has);
+    }
+    let room = wanted.checked_next_power_of_two()?.max(2 * has as usize).min(MAX_ROUTES as usize);
+    (wanted <= room).then_some(room as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_grow_by_themselves() {
+        let capacity = Capacity::for_routes(1 << 20, 10);
+        assert_eq!(capacity.long_names, 1 << 16);
+        assert_eq!(capacity.with_routes(1 << 20, 1 << 16), None, "they fit");
+        let larger = capacity.with_routes(1 << 20, (1 << 16) + 1).unwrap();
+        assert_eq!((larger.routes, larger.long_names), (1 << 20, 1 << 17));
+        assert!(larger.holds(1 << 20, 1 << 17));
+        // What they have got, they keep when routes get more.
+        let both = larger.with_routes((1 << 20) + 1, 7).unwrap();
+        assert_eq!((both.routes, both.long_names), (1 << 21, 1 << 17));
+        let all = Capacity::for_routes(16, 10).with_routes(MAX_ROUTES as usize, MAX_ROUTES as usize).unwrap();
+        assert_eq!((all.routes, all.long_names), (MAX_ROUTES, MAX_ROUTES));
     }
 }

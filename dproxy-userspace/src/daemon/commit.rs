@@ -267,7 +267,8 @@ impl Engine {
         self.datapath.enlarge(capacity, patch)?;
         self.layout = layout;
         self.publish_view();
-        info!("the tables hold routes for {} names from now on", capacity.routes);
+        let (all, long) = (capacity.routes, capacity.long_names);
+        info!("the tables hold routes for {all} names, {long} of them of more than 40 octets, from now on");
         Ok(())
     }
 
