@@ -113,6 +113,8 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
         case: arguments.case.clone(),
         witness: wanted.contains(&Part::Witness),
         control: wanted.contains(&Part::Control),
+        lives: arguments.rounds.unwrap_or(if arguments.quick { 1 } else { rounds }),
+        edits: if arguments.quick { 4 } else { 10 },
         folder: path::absolute(arguments.output.with_file_name("control"))?,
         precedence: arguments.precedence,
         dproxy: arguments.dproxy.clone().map_or_else(default_binary, Ok)?,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::backend::Backend;
 use crate::chain::Chain;
 use crate::contestant::Contestant;
-use crate::control::{self, FEW_ROUTES, Life, MANY_ROUTES};
+use crate::control::{self, Life};
 use crate::program::{self, Costs};
 use crate::sample::Sample;
 use crate::scenario::{Scenario, Transport};
@@ -38,6 +38,10 @@ pub struct Plan {
     pub witness: bool,
     /// Whether the control plane is measured.
     pub control: bool,
+    /// So many daemons' lives, if it is.
+    pub lives: u32,
+    /// So many routes are edited at a time.
+    pub edits: usize,
     /// Where it keeps its files.
     pub folder: PathBuf,
     /// Whether we come before everything else on this machine.
@@ -94,11 +98,12 @@ impl Plan {
         }
         let mut lives = Vec::new();
         if self.control {
-            eprintln!("the control plane, with {FEW_ROUTES} and {MANY_ROUTES} routes");
-            for round in 0..self.rounds {
-                let life = control::look(&chain, &self.dproxy, &self.folder, interrupt);
+            let [few, .., most] = control::SIZES;
+            eprintln!("the control plane, with {few} to {most} routes");
+            for round in 0..self.lives {
+                let life = control::look(&chain, &self.dproxy, &self.folder, self.edits, interrupt);
                 lives.push(life.context("the control plane")?);
-                eprintln!("  {} of {}", round + 1, self.rounds);
+                eprintln!("  {} of {}", round + 1, self.lives);
             }
         }
         Ok(Results { costs, measured, witnessed, lives })

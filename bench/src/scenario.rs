@@ -24,7 +24,7 @@ pub enum Part {
     Tcp,
     /// Both again, with dnsperf for a generator: do others see what we see?
     Witness,
-    /// The control plane: edits, whole configurations and memory, with up to 200,000 routes
+    /// The control plane: edits, whole configurations and memory, with up to 1,000,000 routes
     Control,
 }
 

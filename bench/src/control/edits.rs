@@ -12,8 +12,6 @@ use super::asker::{Asker, Lead};
 use super::routes::{ANSWER, POOL};
 use crate::chain::Chain;
 
-/// Routes that are added, led elsewhere and removed again.
-const ROUTES: usize = 10;
 /// Between edits that are made alone, so that they meet the daemon at whatever it does now and then.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Between two looks at whether an edit is in force. Whoever never sleeps keeps others on its processor from
@@ -40,16 +38,17 @@ pub struct Times {
     pub seen_ms: Vec<f64>,
 }
 
-/// Makes them.
-pub fn make(chain: &Chain, socket: &Path) -> Result<Edits> {
-    Ok(Edits { alone: series(chain, socket, PAUSE)?, in_a_row: series(chain, socket, Duration::ZERO)? })
+/// Makes them: so many routes are added, led elsewhere and removed again.
+pub fn make(chain: &Chain, socket: &Path, routes: usize) -> Result<Edits> {
+    let series = |pause| series(chain, socket, routes, pause);
+    Ok(Edits { alone: series(PAUSE)?, in_a_row: series(Duration::ZERO)? })
 }
 
-fn series(chain: &Chain, socket: &Path, pause: Duration) -> Result<Times> {
+fn series(chain: &Chain, socket: &Path, routes: usize, pause: Duration) -> Result<Times> {
     let mut api = Api::connect(socket)?;
     let mut askers = [Asker::new(chain)?, Asker::new(chain)?];
     let mut times = Times::default();
-    for route in 0..ROUTES {
+    for route in 0..routes {
         let name = format!("edit{route}.live.example");
         ensure!(askers[0].ask(&name)? == Lead::Nowhere, "there is a route for {name} already");
         let path = format!("/v1/routes/{name}");

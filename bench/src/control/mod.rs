@@ -19,58 +19,55 @@ use serde::Serialize;
 use self::api::Api;
 use self::asker::{Asker, Lead};
 use self::edits::milliseconds;
-use self::routes::{CHANGED, FEW, MANY, RouteFile};
+use self::routes::{CHANGED, RouteFile};
 use crate::chain::Chain;
 use crate::cores;
 
-pub use self::edits::{Edits, Times};
+pub use self::edits::Edits;
 pub use self::memory::Memory;
-pub use self::routes::{FEW as FEW_ROUTES, MANY as MANY_ROUTES};
+pub use self::routes::{MOST, SIZES};
 
-/// Two of the daemon's ticks, at which it tidies up.
-const SETTLE: Duration = Duration::from_secs(5);
+/// More than the daemon's tick, at which it tidies up.
+const SETTLE: Duration = Duration::from_secs(3);
+/// Routes of which the daemon is asked where they lead, when all have changed: so many, evenly spread.
+const SAMPLE: usize = 1000;
 
 /// What was measured of one daemon, and of the one that went on in its place.
 #[derive(Debug, Serialize)]
 pub struct Life {
-    /// With few routes.
-    pub few: Edits,
-    /// With many.
-    pub many: Edits,
-    /// What it took to apply a file, milliseconds.
-    pub apply_ms: Applies,
-    /// What a start with many routes takes until it answers, milliseconds.
-    pub start_ms: f64,
-    /// What was taken when.
-    pub memory: Memories,
-}
-
-/// From the request to its answer.
-#[derive(Debug, Serialize)]
-pub struct Applies {
-    /// From few routes to many, which takes larger tables.
-    pub grow: f64,
-    /// All routes lead elsewhere.
-    pub all: f64,
-    /// Some do.
-    pub some: f64,
-}
-
-/// Some seconds after everything was done.
-#[derive(Debug, Serialize)]
-pub struct Memories {
-    /// With few routes.
-    pub few: Memory,
-    /// With many, after the file with them was applied.
-    pub grown: Memory,
-    /// The same, after the edits and more files.
+    /// With more and more routes, as [`SIZES`] has them.
+    pub sizes: [Size; SIZES.len()],
+    /// What it takes to apply a file by which all of the most routes lead elsewhere, milliseconds.
+    pub apply_all_ms: f64,
+    /// One by which some do.
+    pub apply_some_ms: f64,
+    /// What was taken after that.
     pub changed: Memory,
-    /// The same, of a daemon that began with them.
+    /// What a start with the most routes takes until it answers, milliseconds.
+    pub start_ms: f64,
+    /// What was taken after that.
     pub started: Memory,
 }
 
+/// What was measured with so many routes.
+#[derive(Debug, Serialize)]
+pub struct Size {
+    /// What it took to apply the file, which needs larger tables, milliseconds; 0 if the daemon began with it.
+    pub apply_ms: f64,
+    /// What is taken.
+    pub memory: Memory,
+    /// Edits.
+    pub edits: Edits,
+}
+
 /// Lives through a daemon's life. Its files are in `folder`.
-pub fn look(chain: &Chain, binary: &Path, folder: &Path, interrupt: &Interrupt) -> Result<Life> {
+pub fn look(
+    chain: &Chain,
+    binary: &Path,
+    folder: &Path,
+    edits: usize,
+    interrupt: &Interrupt,
+) -> Result<Life> {
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     ensure!(
         statfs(folder)?.filesystem_type() != TMPFS_MAGIC,
@@ -79,75 +76,69 @@ pub fn look(chain: &Chain, binary: &Path, folder: &Path, interrupt: &Interrupt) 
     );
     let _reflecting = chain.reflect_to_fast_path()?;
     let file = RouteFile::in_folder(folder);
-    file.write(FEW, 0)?;
+    let [first, second, most] = SIZES;
+    file.write(first, 0)?;
     let start = || Balancer::start_in(&chain.balancer, folder, binary, &routes::configuration());
-    let stage = Stage { chain, interrupt, daemon: cores::on_balancers(start)?, file };
-
-    let memory_few = stage.memory()?;
-    let few = stage.edits()?;
-    let grow = stage.apply(MANY, 0, MANY - 1, Lead::Backend)?;
-    let memory_grown = stage.memory()?;
-    let many = stage.edits()?;
-    let all = stage.apply(MANY, MANY, MANY - 1, Lead::Nxdomain)?;
-    let some = stage.apply(MANY, MANY - CHANGED, MANY - 1, Lead::Backend)?;
-    let memory_changed = stage.memory()?;
+    let stage = Stage { chain, interrupt, edits, daemon: cores::on_balancers(start)?, file };
+    let sizes = [
+        stage.size(0.0)?,
+        stage.size(stage.apply(second, 0, Lead::Backend)?)?,
+        stage.size(stage.apply(most, 0, Lead::Backend)?)?,
+    ];
+    let apply_all_ms = stage.apply(most, most, Lead::Nxdomain)?;
+    let apply_some_ms = stage.apply(most, most - CHANGED, Lead::Backend)?;
+    let changed = stage.memory()?;
 
     let Stage { daemon, file, .. } = stage;
     daemon.kill()?;
     let start = Instant::now();
     let daemon = cores::on_balancers(|| Balancer::go_on_in(&chain.balancer, folder, binary))?;
     let start_ms = milliseconds(start.elapsed());
-    let stage = Stage { chain, interrupt, daemon, file };
-    stage.expect(MANY - 1, Lead::Backend)?;
-    let memory_started = stage.memory()?;
-    Ok(Life {
-        few,
-        many,
-        apply_ms: Applies { grow, all, some },
-        start_ms,
-        memory: Memories {
-            few: memory_few,
-            grown: memory_grown,
-            changed: memory_changed,
-            started: memory_started,
-        },
-    })
+    let stage = Stage { chain, interrupt, edits, daemon, file };
+    stage.expect(most - 1, Lead::Backend)?;
+    Ok(Life { sizes, apply_all_ms, apply_some_ms, changed, start_ms, started: stage.memory()? })
 }
 
 /// A daemon, and who looks at it.
 struct Stage<'a> {
     chain: &'a Chain,
     interrupt: &'a Interrupt,
+    /// How many routes are edited at a time.
+    edits: usize,
     daemon: Balancer,
     file: RouteFile,
 }
 
 impl Stage<'_> {
+    fn size(&self, apply_ms: f64) -> Result<Size> {
+        let edits = edits::make(self.chain, self.daemon.socket(), self.edits)?;
+        Ok(Size { apply_ms, memory: self.memory()?, edits })
+    }
+
     fn memory(&self) -> Result<Memory> {
         sleep(SETTLE);
         ensure!(!self.interrupt.came()?, "interrupted");
         Memory::of(self.daemon.pid())
     }
 
-    fn edits(&self) -> Result<Edits> {
-        edits::make(self.chain, self.daemon.socket())
-    }
-
-    /// Applies a file with so many routes, and so many of them answered. Where one of them leads then shows
-    /// whether it was.
-    fn apply(&self, routes: usize, answered: usize, one: usize, leads: Lead) -> Result<f64> {
+    /// Applies a file with so many routes, and so many of them answered. Where the last one leads then shows whether
+    /// it was; then the others are looked at.
+    fn apply(&self, routes: usize, answered: usize, last: Lead) -> Result<f64> {
         self.file.write(routes, answered)?;
         let mut api = Api::connect(self.daemon.socket())?;
         let start = Instant::now();
         api.send("POST", "/v1/apply", "")?;
         let took = milliseconds(start.elapsed());
-        self.expect(one, leads)?;
+        self.expect(routes - 1, last)?;
+        for route in (0..routes).step_by(routes / SAMPLE) {
+            self.expect(route, if route < answered { Lead::Nxdomain } else { Lead::Backend })?;
+        }
         Ok(took)
     }
 
     fn expect(&self, route: usize, leads: Lead) -> Result<()> {
         let found = Asker::new(self.chain)?.ask(&routes::name(route))?;
-        ensure!(found == leads, "the last route leads to {found:?}, not to {leads:?}");
+        ensure!(found == leads, "route {route} leads to {found:?}, not to {leads:?}");
         Ok(())
     }
 }

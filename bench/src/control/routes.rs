@@ -8,10 +8,10 @@ use anyhow::{Context, Result};
 
 use crate::chain::{BACKEND, INTERFACES, LISTENER};
 
-/// So many routes there are at most.
-pub const MANY: usize = 200_000;
-/// So many there are at first.
-pub const FEW: usize = 1_000;
+/// So many routes there are, one after the other.
+pub const SIZES: [usize; 3] = [1_000, 131_072, MOST];
+/// So many there are at most.
+pub const MOST: usize = 1_000_000;
 /// So many are changed, when few are.
 pub const CHANGED: usize = 10;
 
@@ -43,7 +43,7 @@ impl RouteFile {
 
 /// The name of a route, in no order at all, as far as their canonical order goes.
 pub fn name(index: usize) -> String {
-    format!("host{}.zone{}.example{}.test", index * 7919 % MANY, index % 1000, index % 7)
+    format!("host{}.zone{}.example{}.test", index * 7919 % MOST, index % 1000, index % 7)
 }
 
 /// The main file, which includes the other one.
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn all_names_are_different() {
-        let names: std::collections::HashSet<_> = (0..MANY).map(name).collect();
-        assert_eq!(names.len(), MANY);
+        let names: std::collections::HashSet<_> = (0..MOST).map(name).collect();
+        assert_eq!(names.len(), MOST);
     }
 }

@@ -2,15 +2,17 @@
 
 use super::bars::Bar;
 use super::table::aligned;
-use crate::control::{FEW_ROUTES, Life, MANY_ROUTES, Memory, Times};
+use crate::control::{Edits, Life, MOST, Memory, SIZES, Size};
 use crate::measure::Spread;
 
-/// A live edit is answered, and seen by the next packet, in so many milliseconds: with few routes, with many.
-const EDIT_MS: [f64; 2] = [10.0, 100.0];
-/// In so many milliseconds a whole configuration with many routes is in force.
-const APPLY_MS: f64 = 2000.0;
+/// A live edit is answered, and seen by the next packet, in so many milliseconds: with few routes, and with the most.
+const EDIT_MS: [f64; 2] = [10.0, 250.0];
+/// In so many milliseconds a whole configuration with the most routes is in force.
+const APPLY_MS: f64 = 5000.0;
 /// What a route takes of the daemon's own memory.
 const ROUTE_OCTETS: f64 = 150.0;
+/// What all maps take with the most routes.
+const MAPS_MIB: f64 = 400.0;
 
 /// A part of what was measured.
 type Of<T> = fn(&Life) -> &T;
@@ -21,32 +23,41 @@ const MIB: f64 = (1 << 20) as f64;
 
 /// The bars. Edits in a row have none: they wait for the kernel's grace periods.
 pub fn bars(lives: &[Life]) -> Vec<Bar> {
-    let edit = |of| all(lives, of);
-    let each = |value: &dyn Fn(&Life) -> f64| lives.iter().map(value).collect::<Vec<_>>();
-    let [few, many] = EDIT_MS;
+    let each = |value: fn(&Life) -> f64| lives.iter().map(value).collect::<Vec<_>>();
+    let edits =
+        |of: Of<Size>| lives.iter().flat_map(|life| of(life).edits.alone.answered_ms.clone()).collect();
+    let [few, most] = EDIT_MS;
     [
-        ("live edit, 1,000 routes", edit(|life| &life.few.alone.answered_ms), few, TIME),
-        ("live edit, 200,000 routes", edit(|life| &life.many.alone.answered_ms), many, TIME),
-        ("apply 200,000 routes, from 1,000", each(&|life| life.apply_ms.grow), APPLY_MS, TIME),
-        ("apply 200,000 routes, all changed", each(&|life| life.apply_ms.all), APPLY_MS, TIME),
-        ("apply 200,000 routes, 10 changed", each(&|life| life.apply_ms.some), APPLY_MS, TIME),
-        ("memory of a route, applied", each(&|life| route(life, &life.memory.grown)), ROUTE_OCTETS, SIZE),
-        ("memory of a route, changed", each(&|life| route(life, &life.memory.changed)), ROUTE_OCTETS, SIZE),
-        ("memory of a route, started", each(&|life| route(life, &life.memory.started)), ROUTE_OCTETS, SIZE),
+        ("live edit, 1,000 routes", edits(first), few, TIME),
+        ("live edit, 1,000,000 routes", edits(last), most, TIME),
+        ("apply 1,000,000 routes, from 131,072", each(|life| last(life).apply_ms), APPLY_MS, TIME),
+        ("apply 1,000,000 routes, all changed", each(|life| life.apply_all_ms), APPLY_MS, TIME),
+        ("apply 1,000,000 routes, 10 changed", each(|life| life.apply_some_ms), APPLY_MS, TIME),
+        ("memory of a route, applied", each(|life| route(life, &last(life).memory)), ROUTE_OCTETS, SIZE),
+        ("memory of a route, changed", each(|life| route(life, &life.changed)), ROUTE_OCTETS, SIZE),
+        ("memory of a route, started", each(|life| route(life, &life.started)), ROUTE_OCTETS, SIZE),
+        ("maps, 1,000,000 routes", each(|life| mib(life.changed.maps)), MAPS_MIB, "MiB, at most"),
     ]
     .into_iter()
     .filter_map(|(name, samples, bar, unit)| Some(Bar::at_most(name, Spread::of(samples)?, bar, unit)))
     .collect()
 }
 
-/// The samples of all lives.
-fn all(lives: &[Life], of: Of<Vec<f64>>) -> Vec<f64> {
-    lives.iter().flat_map(of).copied().collect()
+fn first(life: &Life) -> &Size {
+    &life.sizes[0]
+}
+
+fn last(life: &Life) -> &Size {
+    &life.sizes[SIZES.len() - 1]
+}
+
+fn mib(octets: u64) -> f64 {
+    octets as f64 / MIB
 }
 
 /// What a route takes of the daemon's own memory, above that of a daemon with few.
 fn route(life: &Life, memory: &Memory) -> f64 {
-    (memory.anonymous as f64 - life.memory.few.anonymous as f64) / (MANY_ROUTES - FEW_ROUTES) as f64
+    (memory.anonymous as f64 - first(life).memory.anonymous as f64) / (MOST - SIZES[0]) as f64
 }
 
 /// A line for each thing that was measured.
@@ -58,33 +69,27 @@ pub fn table(lives: &[Life]) -> String {
         }));
     };
     let each = |value: fn(&Life) -> f64| lives.iter().map(value).collect::<Vec<_>>();
-    let edits: [(_, Of<Times>); 4] = [
-        ("edit of 1,000 routes", |life| &life.few.alone),
-        ("the same, in a row", |life| &life.few.in_a_row),
-        ("edit of 200,000 routes", |life| &life.many.alone),
-        ("the same, in a row", |life| &life.many.in_a_row),
-    ];
-    for (what, times) in edits {
-        let samples =
-            |of: fn(&Times) -> &Vec<f64>| lives.iter().flat_map(|life| of(times(life))).copied().collect();
-        row(&format!("{what}: answered, ms"), samples(|times| &times.answered_ms), 2);
-        row("  first seen by a packet, ms", samples(|times| &times.seen_ms), 2);
+    for (place, routes) in SIZES.into_iter().enumerate() {
+        let each =
+            |value: fn(&Size) -> f64| lives.iter().map(|life| value(&life.sizes[place])).collect::<Vec<_>>();
+        let times = |of: fn(&Edits) -> &Vec<f64>| {
+            lives.iter().flat_map(|life| of(&life.sizes[place].edits)).copied().collect()
+        };
+        if place > 0 {
+            row(&format!("apply {routes} routes, ms"), each(|size| size.apply_ms), 0);
+        }
+        row(&format!("edit of {routes} routes: answered, ms"), times(|edits| &edits.alone.answered_ms), 2);
+        row("  first seen by a packet, ms", times(|edits| &edits.alone.seen_ms), 2);
+        row("  in a row: answered, ms", times(|edits| &edits.in_a_row.answered_ms), 2);
+        row("  in a row: first seen, ms", times(|edits| &edits.in_a_row.seen_ms), 2);
+        row("  memory, MiB", each(|size| mib(size.memory.anonymous)), 1);
+        row("  and in maps, MiB", each(|size| mib(size.memory.maps)), 1);
     }
-    row("apply 200,000 routes: from 1,000, ms", each(|life| life.apply_ms.grow), 0);
-    row("  all changed, ms", each(|life| life.apply_ms.all), 0);
-    row("  10 changed, ms", each(|life| life.apply_ms.some), 0);
-    row("start with 200,000 routes, ms", each(|life| life.start_ms), 0);
-    let memories: [(_, Of<Memory>); 4] = [
-        ("1,000 routes", |life| &life.memory.few),
-        ("200,000 routes applied", |life| &life.memory.grown),
-        ("200,000 routes changed", |life| &life.memory.changed),
-        ("200,000 routes started", |life| &life.memory.started),
-    ];
-    for (what, memory) in memories {
-        let mib =
-            |octets: fn(&Memory) -> u64| lives.iter().map(|life| octets(memory(life)) as f64 / MIB).collect();
-        row(&format!("{what}: memory, MiB"), mib(|memory| memory.anonymous), 1);
-        row("  and in maps, MiB", mib(|memory| memory.maps), 1);
-    }
+    row(&format!("apply {MOST} routes: all changed, ms"), each(|life| life.apply_all_ms), 0);
+    row("  10 changed, ms", each(|life| life.apply_some_ms), 0);
+    row("  memory then, MiB", each(|life| mib(life.changed.anonymous)), 1);
+    row(&format!("start with {MOST} routes, ms"), each(|life| life.start_ms), 0);
+    row("  memory then, MiB", each(|life| mib(life.started.anonymous)), 1);
+    row("  and in maps, MiB", each(|life| mib(life.started.maps)), 1);
     format!("Control plane\n{}", aligned(&rows))
 }
