@@ -1,18 +1,24 @@
 //! Counters: per processor, by reason and by id. Nothing here changes what happens to a packet.
 
-use aya_ebpf::{macros::map, maps::PerCpuArray};
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, PerCpuArray},
+};
 use dproxy_common::{
     abi::{BackendCounters, ListenerCounters, NO_ID, NO_ROUTE, Processor, Subject},
     reason::{Reason, Verdict},
     wire::rcode,
 };
 
-use crate::packet::opaque;
+use crate::{maps::setting, packet::opaque};
 
 #[map]
 static LISTENER_COUNTERS: PerCpuArray<ListenerCounters> = PerCpuArray::with_max_entries(1, 0);
+/// A run of counters for each processor. Not a per-CPU array: there, each counter of a million is behind a pointer
+/// of its own, and both would have to come from memory.
 #[map]
-static ROUTE_COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+static ROUTE_COUNTERS: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static POOL_COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 #[map]
@@ -29,9 +35,9 @@ pub fn ended(processor: &mut Processor, reason: Reason, subject: &Subject) {
     match reason.verdict() {
         Verdict::Forward if matches!(reason, Reason::ReplyForwarded) => count_reply(subject),
         Verdict::Deliver if matches!(reason, Reason::ReplyDelivered) => count_reply(subject),
-        Verdict::Forward | Verdict::Deliver => count_query(subject, false),
-        Verdict::Answer => count_query(subject, true),
-        Verdict::Drop if matches!(reason, Reason::RouteDrop) => count_query(subject, false),
+        Verdict::Forward | Verdict::Deliver => count_query(processor, subject, false),
+        Verdict::Answer => count_query(processor, subject, true),
+        Verdict::Drop if matches!(reason, Reason::RouteDrop) => count_query(processor, subject, false),
         Verdict::Pass | Verdict::Drop | Verdict::Abort => {}
     }
 }
@@ -46,9 +52,13 @@ fn add(counters: &PerCpuArray<u64>, index: u32) {
 }
 
 #[inline(always)]
-fn count_query(subject: &Subject, answered: bool) {
+fn count_query(processor: &Processor, subject: &Subject, answered: bool) {
     if subject.route != NO_ROUTE {
-        add(&ROUTE_COUNTERS, subject.route);
+        let index = processor.number as u32 * setting!(route_ids) + subject.route;
+        if let Some(counter) = ROUTE_COUNTERS.get_ptr_mut(index) {
+            // SAFETY: the element is this processor's.
+            unsafe { *counter += 1 }
+        }
     }
     if let Some(listener) = LISTENER_COUNTERS.get_ptr_mut(u32::from(subject.listener)) {
         // SAFETY: as in `add`.

@@ -28,7 +28,7 @@ use crate::counters;
 
 /// Set by userspace before the program is loaded; constant since.
 #[unsafe(no_mangle)]
-static SETTINGS: Global<Settings> = Global::new(Settings::ZERO);
+pub static SETTINGS: Global<Settings> = Global::new(Settings::ZERO);
 
 #[map]
 static ACTIVE: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -71,11 +71,12 @@ static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
 /// field by field, because a volatile read of the whole is made in whole.
 macro_rules! setting {
     ($($field:ident).+) => {{
-        let settings = (&raw const SETTINGS).cast::<Settings>();
+        let settings = (&raw const $crate::maps::SETTINGS).cast::<dproxy_common::abi::Settings>();
         // SAFETY: `Global` is a transparent wrapper, and statics are valid for reads.
         unsafe { (&raw const (*settings).$($field).+).read_volatile() }
     }};
 }
+pub(crate) use setting;
 
 /// The tables in maps.
 pub struct Maps;

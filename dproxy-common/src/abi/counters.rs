@@ -34,6 +34,8 @@ impl Subject {
 pub struct Processor {
     /// Its place in the ring.
     pub cursor: Cursor,
+    /// Its number, from 0: where its counters of routes are.
+    pub number: u64,
     /// Packets that came in.
     pub received: u64,
     /// Slots that were taken while their query still waited.
@@ -43,9 +45,15 @@ pub struct Processor {
 }
 
 impl Processor {
-    /// Nothing has come yet. `random` is the state of its generator, other than 0.
-    pub const fn new(random: u64) -> Self {
-        Self { cursor: Cursor { random, next: 0 }, received: 0, overwritten: 0, reasons: [0; Reason::COUNT] }
+    /// Nothing has come yet to processor `number`. `random` is the state of its generator, other than 0.
+    pub const fn new(number: u64, random: u64) -> Self {
+        Self {
+            cursor: Cursor { random, next: 0 },
+            number,
+            received: 0,
+            overwritten: 0,
+            reasons: [0; Reason::COUNT],
+        }
     }
 }
 

@@ -62,9 +62,9 @@ entries! {
     Listener: 32,
     Slot: LINE,
     Cursor: 16,
-    Processor: 32 + 8 * crate::reason::Reason::COUNT,
+    Processor: 40 + 8 * crate::reason::Reason::COUNT,
     DirectQuery: 24,
-    Settings: 72,
+    Settings: 80,
     ListenerCounters: 16,
     BackendCounters: LINE,
 }

@@ -24,6 +24,10 @@ pub struct Settings {
     pub long_names: u32,
     /// Pool ids: pools in one half.
     pub pools: u32,
+    /// Ids of routes: counters that each processor has.
+    pub route_ids: u32,
+    /// Unused, zero.
+    pub reserved: u32,
 }
 
 impl Settings {
@@ -43,6 +47,8 @@ impl Settings {
         routes: 0,
         long_names: 0,
         pools: 0,
+        route_ids: 0,
+        reserved: 0,
     };
 }
 

@@ -1,15 +1,16 @@
 //! Reading the counters.
 //!
-//! They are per-CPU arrays. Ids are given out from 0 on, so what has to be read of an array are its
+//! They are per-CPU arrays, but for those of routes, of which there may be millions. Ids are given out from 0 on, so what has to be read of an array are its
 //! elements up to the highest id that has been in use; many at once, as a system call for each would
 //! take most of the time.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dproxy_common::abi::{BackendCounters, ListenerCounters, Processor};
 
-use super::{CounterId, Counters, DatapathError, bpf};
+use super::{CounterId, Counters, DatapathError, bpf, table::Table};
 use crate::control::Patch;
 
 /// Words of a [`Processor`].
@@ -60,6 +61,40 @@ fn add_up<const WORDS: usize>(element: &[u64]) -> [u64; WORDS] {
     sum
 }
 
+/// Counters of routes: a run for each processor, in our own memory.
+#[derive(Debug)]
+struct RouteCounters {
+    counters: Table<u64>,
+    ids: u32,
+    processors: u32,
+}
+
+impl RouteCounters {
+    fn map(map: BorrowedFd<'_>, ids: u32, processors: usize) -> Result<Self, DatapathError> {
+        let processors = processors as u32;
+        let counters = Table::map(map, ids * processors).map_err(|error| {
+            DatapathError(format!("cannot map the counters of routes into memory: {error}"))
+        })?;
+        Ok(Self { counters, ids, processors })
+    }
+
+    /// That of one route, on each processor.
+    fn of(&self, id: u32) -> impl Iterator<Item = &AtomicU64> {
+        (0..self.processors).filter_map(move |processor| self.counters.word(processor * self.ids + id, 0))
+    }
+
+    /// Those of the first `count` routes, each added up over the processors.
+    fn sums(&self, count: usize) -> Vec<u64> {
+        let sum =
+            |id| self.of(id).fold(0u64, |sum, counter| sum.wrapping_add(counter.load(Ordering::Relaxed)));
+        (0..count as u32).map(sum).collect()
+    }
+
+    fn clear(&self, id: u32) {
+        self.of(id).for_each(|counter| counter.store(0, Ordering::Relaxed));
+    }
+}
+
 /// How many ids of each kind have been in use: the highest one, plus one.
 #[derive(Clone, Copy, Debug, Default)]
 struct InUse {
@@ -74,7 +109,7 @@ struct InUse {
 pub(super) struct CounterMaps {
     processors: PerCpu<PROCESSOR_WORDS>,
     listeners: PerCpu<2>,
-    routes: PerCpu<1>,
+    routes: RouteCounters,
     pools: PerCpu<1>,
     backends: PerCpu<8>,
     in_use: InUse,
@@ -96,15 +131,17 @@ fn add_before(counts: &mut [u64], before: &[u64]) {
 const _: () = assert!(size_of::<ListenerCounters>() == 2 * 8 && size_of::<BackendCounters>() == 8 * 8);
 
 impl CounterMaps {
-    /// Opens them, on a machine that may have so many processors; `map` finds one by its name.
+    /// Opens them, on a machine that may have so many processors, with counters for so many routes; `map` finds one
+    /// by its name.
     pub(super) fn open(
         processors: usize,
+        route_ids: u32,
         map: impl Fn(&str) -> Result<OwnedFd, DatapathError>,
     ) -> Result<Self, DatapathError> {
         Ok(Self {
             processors: PerCpu { map: map("PROCESSORS")?, processors },
             listeners: PerCpu { map: map("LISTENER_COUNTERS")?, processors },
-            routes: PerCpu { map: map("ROUTE_COUNTERS")?, processors },
+            routes: RouteCounters::map(map("ROUTE_COUNTERS")?.as_fd(), route_ids, processors)?,
             pools: PerCpu { map: map("POOL_COUNTERS")?, processors },
             backends: PerCpu { map: map("BACKEND_COUNTERS")?, processors },
             in_use: InUse::default(),
@@ -144,14 +181,14 @@ impl CounterMaps {
     pub(super) fn read(&self) -> Result<Counters, DatapathError> {
         let counters = || -> io::Result<Counters> {
             let sums = self.processors.sums(1)?;
-            let [_random, _next, received, overwritten, reasons @ ..] =
+            let [_random, _next, _number, received, overwritten, reasons @ ..] =
                 sums.first().unwrap_or(&[0; PROCESSOR_WORDS]);
             let mut counters = Counters {
                 received: *received,
                 reasons: reasons.to_vec(),
                 slots_overwritten: *overwritten,
                 listeners: self.listeners()?,
-                routes: singles(self.routes.sums(self.in_use.routes)?),
+                routes: self.routes.sums(self.in_use.routes),
                 pools: singles(self.pools.sums(self.in_use.pools)?),
                 backends: self.backends.sums(self.in_use.backends)?.into_iter().map(backend).collect(),
             };
@@ -181,7 +218,10 @@ impl CounterMaps {
         }
         let cleared = match counter {
             CounterId::Listener(id) => self.listeners.clear(u32::from(id)),
-            CounterId::Route(id) => self.routes.clear(id),
+            CounterId::Route(id) => {
+                self.routes.clear(id);
+                Ok(())
+            }
             CounterId::Pool(id) => self.pools.clear(u32::from(id)),
             CounterId::Backend(id) => self.backends.clear(u32::from(id)),
         };

@@ -58,10 +58,12 @@ impl LoadError {
     }
 }
 
-/// Creates the maps, but for those of its predecessor's flights, if it takes these over, and loads the program.
+/// Creates the maps, but for those of its predecessor's flights, if it takes these over, and loads the program. The
+/// machine may have so many processors.
 pub(super) fn load(
     options: &KernelOptions,
     predecessor: Option<&Predecessor>,
+    processors: usize,
 ) -> Result<(Ebpf, Settings), LoadError> {
     if let Ok(running) = KernelVersion::current()
         && running < OLDEST
@@ -81,6 +83,7 @@ pub(super) fn load(
     for (map, entries) in maps::sizes(&options.capacity) {
         loader.map_max_entries(map, entries);
     }
+    loader.map_max_entries("ROUTE_COUNTERS", options.capacity.route_ids.saturating_mul(processors as u32));
     if let Some(lent) = &lent {
         for map in flights::MAPS {
             loader.map_pin_path(map, lent.path(map));
@@ -110,6 +113,8 @@ fn settings(options: &KernelOptions, nat: Option<NatSettings>) -> Result<Setting
         routes: capacity.routes,
         long_names: capacity.long_names,
         pools: capacity.pool_ids(),
+        route_ids: capacity.route_ids,
+        reserved: 0,
         candidate_lines: capacity.candidate_lines,
     })
 }

@@ -51,11 +51,11 @@ impl Loaded {
         predecessor: Option<&Predecessor>,
     ) -> Result<Self, LoadError> {
         let shared = predecessor.filter(|predecessor| predecessor.fits(options));
-        let (mut ebpf, settings) = load::load(options, shared)?;
-        let egress = egress::load(&mut ebpf);
-        let packet_log = options.log_packets.then(|| PacketLog::start(&mut ebpf)).transpose()?;
         let processors = aya::util::nr_cpus()
             .map_err(|(file, error)| DatapathError(format!("cannot read {file}: {error}; mount /sys")))?;
+        let (mut ebpf, settings) = load::load(options, shared, processors)?;
+        let egress = egress::load(&mut ebpf);
+        let packet_log = options.log_packets.then(|| PacketLog::start(&mut ebpf)).transpose()?;
         if shared.is_none() {
             seed(&ebpf, processors)?;
         }
@@ -65,7 +65,7 @@ impl Loaded {
         let loaded = Self {
             maps: Arc::new(Maps::open(&capacity, |name| map(&ebpf, name))?),
             slots,
-            counters: CounterMaps::open(processors, |name| own(map(&ebpf, name)?))?,
+            counters: CounterMaps::open(processors, capacity.route_ids, |name| own(map(&ebpf, name)?))?,
             capacity,
             settings,
             egress,
@@ -236,9 +236,9 @@ pub(super) fn own(fd: BorrowedFd<'_>) -> Result<OwnedFd, DatapathError> {
 /// Gives every processor's generator a state of its own, which must not be 0.
 fn seed(ebpf: &Ebpf, processors: usize) -> Result<(), DatapathError> {
     let mut fresh = Vec::with_capacity(processors);
-    for _ in 0..processors {
+    for number in 0..processors {
         let [random] = load::random()?;
-        fresh.push(Processor::new(random | 1));
+        fresh.push(Processor::new(number as u64, random | 1));
     }
     // SAFETY: an element is a `Processor` for each processor.
     unsafe { bpf::update(map(ebpf, "PROCESSORS")?, 0, &fresh) }

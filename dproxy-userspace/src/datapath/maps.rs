@@ -23,7 +23,7 @@ use super::{
 use crate::control::{Capacity, Patch, Rows, SnapshotNames};
 
 /// How many entries the maps have whose size userspace decides: name and number.
-pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 13] {
+pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 12] {
     [
         ("ROUTE_BUCKETS", 2 * capacity.route_buckets),
         ("ROUTES", 2 * capacity.routes),
@@ -35,7 +35,6 @@ pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 13] {
         ("LISTENERS", capacity.listener_ids),
         ("SLOTS", 1 << capacity.slot_bits),
         ("LISTENER_COUNTERS", capacity.listener_ids),
-        ("ROUTE_COUNTERS", capacity.route_ids),
         ("POOL_COUNTERS", capacity.pool_ids()),
         ("BACKEND_COUNTERS", capacity.backend_ids),
     ]
