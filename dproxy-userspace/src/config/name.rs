@@ -122,8 +122,47 @@ impl Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.labels_from_the_right().cmp(other.labels_from_the_right())
+        let by_labels = || self.labels_from_the_right().cmp(other.labels_from_the_right());
+        self.cmp_where_they_differ(other).unwrap_or_else(by_labels)
     }
+}
+
+impl Name {
+    /// Compares the labels in which the last octets are that differ, without a look at those behind: a million names
+    /// are compared twenty times while they are applied. Nothing, if that does not tell: an octet that both have is a
+    /// length in one name and part of a label in the other.
+    fn cmp_where_they_differ(&self, other: &Self) -> Option<Ordering> {
+        let (one, two) = (self.wire(), other.wire());
+        let common = common_end(one, two);
+        if common == one.len() && common == two.len() {
+            return Some(Ordering::Equal);
+        }
+        let (label, behind) = label_in_front_of(one, common);
+        let (other_label, other_behind) = label_in_front_of(two, common);
+        (behind == other_behind).then(|| label.cmp(&other_label))
+    }
+}
+
+/// How many octets at their ends two slices have in common.
+fn common_end(one: &[u8], two: &[u8]) -> usize {
+    let chunks = one.rchunks_exact(8).zip(two.rchunks_exact(8));
+    let whole = 8 * chunks.take_while(|(one, two)| one == two).count();
+    let octets = one[..one.len() - whole].iter().rev().zip(two[..two.len() - whole].iter().rev());
+    whole + octets.take_while(|(one, two)| one == two).count()
+}
+
+/// The label that the octet in front of the last `common` ones belongs to, if there is one, and how many octets are
+/// behind the label.
+fn label_in_front_of(wire: &[u8], common: usize) -> (Option<&[u8]>, usize) {
+    let mut rest = wire;
+    while rest.len() > common {
+        let label = usize::from(rest[0]) + 1;
+        if rest.len() - label <= common {
+            return (Some(&rest[1..label]), rest.len() - label);
+        }
+        rest = &rest[label..];
+    }
+    (None, rest.len())
 }
 
 impl PartialOrd for Name {

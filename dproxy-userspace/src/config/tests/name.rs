@@ -173,6 +173,16 @@ proptest! {
     }
 
     #[test]
+    fn octets_that_look_like_lengths_do_not_change_the_order(
+        a in vec(vec(1u8..4, 1..4), 0..4),
+        b in vec(vec(1u8..4, 1..4), 0..4),
+    ) {
+        let names: [Name; 2] = [&a, &b].map(|labels| escaped(labels).parse().unwrap());
+        let reversed = [a, b].map(|labels| labels.into_iter().rev().collect::<Vec<_>>());
+        prop_assert_eq!(names[0].cmp(&names[1]), reversed[0].cmp(&reversed[1]));
+    }
+
+    #[test]
     fn no_text_makes_it_panic(text in "(?s).*") {
         let _ = text.parse::<Name>();
     }
