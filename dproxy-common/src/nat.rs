@@ -6,7 +6,7 @@
 //! who does not see the traffic between dproxy and its backends can guess neither.
 
 use crate::{
-    abi::{CHUNK, Cursor, NatSettings},
+    abi::{CHUNK, Cursor, NatSettings, TokenKeys},
     tables::State,
     wire::Be16,
 };
@@ -62,8 +62,8 @@ pub fn peek_random(cursor: &Cursor) -> u32 {
 #[inline(always)]
 fn ticket(settings: &NatSettings, slot: u32, nonce: u32) -> Ticket {
     let slot = low_bits(slot, settings.slot_bits);
-    let token = low_bits(nonce << settings.slot_bits | slot, token_bits(settings));
-    let mixed = mix(settings, token);
+    let token = (nonce << (settings.slot_bits & 31) | slot) & settings.token_keys.token_mask;
+    let mixed = mix(&settings.token_keys, token);
     let port = settings.port_first + (mixed >> 16);
     Ticket { slot, token: token | SET, port: Be16::new(port as u16), id: mixed as u16 }
 }
@@ -72,41 +72,38 @@ fn ticket(settings: &NatSettings, slot: u32, nonce: u32) -> Ticket {
 /// for.
 #[inline(always)]
 pub fn decode(settings: &NatSettings, port: Be16, id: u16) -> (u32, u32) {
-    let upper = low_bits((port.get() as u32).wrapping_sub(settings.port_first), settings.port_bits);
-    let token = unmix(settings, upper << 16 | id as u32);
+    let upper = (port.get() as u32).wrapping_sub(settings.port_first);
+    let token = unmix(&settings.token_keys, (upper << 16 | id as u32) & settings.token_keys.token_mask);
     (low_bits(token, settings.slot_bits), token | SET)
 }
 
-#[inline(always)]
-const fn token_bits(settings: &NatSettings) -> u32 {
-    settings.port_bits + 16
+/// Bits of a token, when the NAT range has 2 to the power `port_bits` ports.
+pub const fn token_bits(port_bits: u32) -> u32 {
+    port_bits + 16
 }
 
-/// A keyed bijection of the numbers of `token_bits` bits. Multiplying by an odd number and folding the
-/// upper half onto the lower can both be undone.
+/// A keyed bijection of tokens. Multiplying by an odd number and folding the upper half onto the lower can both be
+/// undone.
 #[inline(always)]
-const fn mix(settings: &NatSettings, token: u32) -> u32 {
-    let bits = token_bits(settings);
-    let [first, second] = settings.token_keys.multipliers;
-    let mixed = fold(low_bits(token.wrapping_mul(first), bits), bits);
-    let mixed = fold(low_bits(mixed.wrapping_mul(second), bits), bits);
-    mixed ^ low_bits(settings.token_keys.mask, bits)
+const fn mix(keys: &TokenKeys, token: u32) -> u32 {
+    let [first, second] = keys.multipliers;
+    let mixed = fold(keys, token.wrapping_mul(first) & keys.token_mask);
+    let mixed = fold(keys, mixed.wrapping_mul(second) & keys.token_mask);
+    mixed ^ keys.mask
 }
 
 /// Undoes [`mix`].
 #[inline(always)]
-const fn unmix(settings: &NatSettings, mixed: u32) -> u32 {
-    let bits = token_bits(settings);
-    let [first, second] = settings.token_keys.inverses;
-    let mixed = mixed ^ low_bits(settings.token_keys.mask, bits);
-    let mixed = low_bits(fold(mixed, bits).wrapping_mul(second), bits);
-    low_bits(fold(mixed, bits).wrapping_mul(first), bits)
+const fn unmix(keys: &TokenKeys, mixed: u32) -> u32 {
+    let [first, second] = keys.inverses;
+    let mixed = fold(keys, mixed ^ keys.mask).wrapping_mul(second) & keys.token_mask;
+    fold(keys, mixed).wrapping_mul(first) & keys.token_mask
 }
 
-/// Folds the upper half of a number of `bits` bits onto its lower half: its own inverse.
+/// Folds the upper half of a token onto its lower half: its own inverse.
 #[inline(always)]
-const fn fold(value: u32, bits: u32) -> u32 {
-    value ^ value >> (bits.div_ceil(2) & 31)
+const fn fold(keys: &TokenKeys, value: u32) -> u32 {
+    value ^ value >> (keys.fold & 31)
 }
 
 #[inline(always)]
@@ -130,7 +127,6 @@ const fn scramble(state: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::TokenKeys;
     use crate::host::HostState;
     use core::mem::swap;
     use proptest::prelude::*;
@@ -140,7 +136,7 @@ mod tests {
     prop_compose! {
         fn settings()(slot_bits in 10u32..=24, port_bits in 10u32..=15, keys: [u32; 3]) -> NatSettings {
             NatSettings {
-                slot_bits, port_bits, token_keys: TokenKeys::from_random(keys),
+                slot_bits, port_bits, token_keys: TokenKeys::from_random(keys, token_bits(port_bits)),
                 port_first: 65536 - (1 << port_bits)
             }
         }
@@ -186,7 +182,7 @@ mod tests {
 
     #[test]
     fn ports_and_ids_do_not_run_in_order() {
-        let token_keys = TokenKeys::from_random([0x1234_5678, 0x9abc_def0, 0x0fed_cba9]);
+        let token_keys = TokenKeys::from_random([0x1234_5678, 0x9abc_def0, 0x0fed_cba9], token_bits(14));
         let settings = NatSettings { slot_bits: 16, port_bits: 14, port_first: 16384, token_keys };
         let (mut ports, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for slot in 0..1000 {

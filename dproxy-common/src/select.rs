@@ -21,7 +21,7 @@ pub const MEMBERS_TRIED: u32 = 32;
 #[inline(always)]
 pub fn pool<T: Tables>(tables: &T, half: Half, id: u16, client: Address) -> Option<&Pool> {
     let pool = tables.pool(half, u32::from(id))?;
-    if scale(switch_hash(client), 100) < u32::from(pool.switch_percent) {
+    if pool.switch_percent != 0 && scale(switch_hash(client), 100) < u32::from(pool.switch_percent) {
         return tables.pool(half, u32::from(pool.switch_to));
     }
     Some(pool)

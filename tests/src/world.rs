@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use dproxy_common::{
     abi::{Backend, BackendLive, Listener, NatSettings, NextHop, Subject, TokenKeys},
+    nat::token_bits,
     reason::Reason,
     wire::{Address, Be16, Mac, Macs, VlanTags},
 };
@@ -68,11 +69,13 @@ impl World {
 
     /// Numbering for the host; the kernel draws keys of its own.
     pub fn nat(&self) -> NatSettings {
+        let port_bits = u32::from(self.config.fast_path.nat_ports.bits());
+        let random = [0x0bad_cafe, 0x1234_5679, 0xdead_beef];
         NatSettings {
-            token_keys: TokenKeys::from_random([0x0bad_cafe, 0x1234_5679, 0xdead_beef]),
+            token_keys: TokenKeys::from_random(random, token_bits(port_bits)),
             slot_bits: self.capacity.slot_bits,
             port_first: u32::from(self.config.fast_path.nat_ports.first()),
-            port_bits: u32::from(self.config.fast_path.nat_ports.bits()),
+            port_bits,
         }
     }
 

@@ -64,7 +64,7 @@ entries! {
     Cursor: 16,
     Processor: 40 + 8 * crate::reason::Reason::COUNT,
     DirectQuery: 24,
-    Settings: 80,
+    Settings: 88,
     ListenerCounters: 16,
     BackendCounters: LINE,
 }

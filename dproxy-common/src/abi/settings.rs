@@ -38,7 +38,7 @@ impl Settings {
         candidate_lines: 0,
         explain_key: 0,
         nat: NatSettings {
-            token_keys: TokenKeys { multipliers: [0; 2], inverses: [0; 2], mask: 0 },
+            token_keys: TokenKeys { multipliers: [0; 2], inverses: [0; 2], mask: 0, token_mask: 0, fold: 0 },
             slot_bits: 0,
             port_first: 0,
             port_bits: 0,
@@ -74,16 +74,21 @@ pub struct TokenKeys {
     pub multipliers: [u32; 2],
     /// Their inverses modulo 2³².
     pub inverses: [u32; 2],
-    /// What is added last.
+    /// What is added last: a token.
     pub mask: u32,
+    /// The bits that a token has.
+    pub token_mask: u32,
+    /// The upper half of a token, rounded up, is behind so many bits.
+    pub fold: u32,
 }
 
 impl TokenKeys {
-    /// From 96 random bits.
-    pub const fn from_random(random: [u32; 3]) -> Self {
+    /// From 96 random bits, for tokens of so many bits, below 32.
+    pub const fn from_random(random: [u32; 3], token_bits: u32) -> Self {
         let multipliers = [random[0] | 1, random[1] | 1];
         let inverses = [inverse(multipliers[0]), inverse(multipliers[1])];
-        Self { multipliers, inverses, mask: random[2] }
+        let (token_mask, fold) = ((1 << token_bits) - 1, token_bits.div_ceil(2));
+        Self { multipliers, inverses, mask: random[2] & token_mask, token_mask, fold }
     }
 }
 

@@ -9,7 +9,10 @@ use aya::{
     programs::{ProgramError, Xdp},
     util::KernelVersion,
 };
-use dproxy_common::abi::{ABI_VERSION, MAGIC, NatSettings, Settings, TokenKeys};
+use dproxy_common::{
+    abi::{ABI_VERSION, MAGIC, NatSettings, Settings, TokenKeys},
+    nat,
+};
 
 use super::{
     DatapathError, KernelOptions, NEEDS_ROOT, PROGRAM,
@@ -96,8 +99,9 @@ pub(super) fn load(
 
 fn settings(options: &KernelOptions, nat: Option<NatSettings>) -> Result<Settings, DatapathError> {
     let [explain_key, first, second] = random()?;
-    let token_keys = TokenKeys::from_random([first as u32, (first >> 32) as u32, second as u32]);
     let KernelOptions { capacity, nat_ports, .. } = options;
+    let token_bits = nat::token_bits(u32::from(nat_ports.bits()));
+    let token_keys = TokenKeys::from_random([first as u32, (first >> 32) as u32, second as u32], token_bits);
     let ours = NatSettings {
         token_keys,
         slot_bits: capacity.slot_bits,
