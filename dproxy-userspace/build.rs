@@ -1,4 +1,4 @@
-//! Compiles the kernel half, and puts it where `dproxy` takes it from: `OUT_DIR/dproxy`.
+//! Compiles the kernel half, and puts it where `dproxy` takes it from: `OUT_DIR/dproxy` and `OUT_DIR/dproxy-calls`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,9 +22,14 @@ fn compile() -> Result<()> {
     let features =
         [("CARGO_FEATURE_CHANGED_PROGRAM", "changed-program"), ("CARGO_FEATURE_NEXT_SCHEMA", "next-schema")];
     let features = features.iter().filter(|(set, _)| env::var_os(set).is_some()).map(|(_, feature)| *feature);
-    let object = xtask::ebpf::build(workspace, "dproxy-ebpf", &features.collect::<Vec<_>>())?;
-    let destination = Path::new(&env::var("OUT_DIR")?).join("dproxy");
-    fs::copy(&object, &destination)
-        .with_context(|| format!("cannot copy {} to {}", object.display(), destination.display()))?;
+    let features: Vec<_> = features.collect();
+    // The second one is for kernels whose verifier gives up on the first.
+    for (name, more) in [("dproxy", None), ("dproxy-calls", Some("calls"))] {
+        let features: Vec<_> = features.iter().copied().chain(more).collect();
+        let object = xtask::ebpf::build(workspace, "dproxy-ebpf", &features)?;
+        let destination = Path::new(&env::var("OUT_DIR")?).join(name);
+        fs::copy(&object, &destination)
+            .with_context(|| format!("cannot copy {} to {}", object.display(), destination.display()))?;
+    }
     Ok(())
 }

@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// Decides what to do with a query.
-#[inline(always)]
+#[cfg_attr(feature = "calls", inline(never))]
+#[cfg_attr(not(feature = "calls"), inline(always))]
 pub fn plan<P: Packet, T: Tables, S: State>(
     packet: &P,
     tables: &T,

@@ -90,8 +90,12 @@ impl RouteCounters {
         (0..count as u32).map(sum).collect()
     }
 
-    fn clear(&self, id: u32) {
+    fn clear(&self, id: u32) -> io::Result<()> {
+        if id >= self.ids {
+            return Err(io::Error::from_raw_os_error(libc::ENOENT));
+        }
         self.of(id).for_each(|counter| counter.store(0, Ordering::Relaxed));
+        Ok(())
     }
 }
 
@@ -218,10 +222,7 @@ impl CounterMaps {
         }
         let cleared = match counter {
             CounterId::Listener(id) => self.listeners.clear(u32::from(id)),
-            CounterId::Route(id) => {
-                self.routes.clear(id);
-                Ok(())
-            }
+            CounterId::Route(id) => self.routes.clear(id),
             CounterId::Pool(id) => self.pools.clear(u32::from(id)),
             CounterId::Backend(id) => self.backends.clear(u32::from(id)),
         };

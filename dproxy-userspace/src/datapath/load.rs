@@ -23,6 +23,11 @@ use super::{
 /// The compiled program, as the build script leaves it.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dproxy"));
 
+/// The same with calls in it: slower, but with less to look at for the verifier. That of Linux 6.1 gives up on the other
+/// one.
+pub(super) static OBJECT_WITH_CALLS: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dproxy-calls"));
+
 /// The oldest kernel whose `BPF_PROG_TEST_RUN` takes metadata for XDP, which explaining needs.
 const OLDEST: KernelVersion = KernelVersion::new(5, 15, 0);
 
@@ -76,6 +81,25 @@ pub(super) fn load(
         )));
     }
     let settings = settings(options, predecessor.and_then(|predecessor| predecessor.nat))?;
+    let ebpf = match load_object(OBJECT, settings, options, predecessor, processors)? {
+        Some(ebpf) => ebpf,
+        None => {
+            tracing::info!("this kernel's verifier gives up on the faster program, so a slower one is used");
+            load_object(OBJECT_WITH_CALLS, settings, options, predecessor, processors)?
+                .ok_or_else(|| DatapathError("this kernel's verifier gives up on the program".to_owned()))?
+        }
+    };
+    Ok((ebpf, settings))
+}
+
+/// The same with a certain object; `None` if it is more than the verifier looks at.
+pub(super) fn load_object(
+    object: &[u8],
+    settings: Settings,
+    options: &KernelOptions,
+    predecessor: Option<&Predecessor>,
+    processors: usize,
+) -> Result<Option<Ebpf>, LoadError> {
     let lent = predecessor.map(|predecessor| Lent::new(predecessor, &options.bpffs)).transpose()?;
     let global = Global(settings);
     let mut loader = EbpfLoader::new();
@@ -92,9 +116,17 @@ pub(super) fn load(
             loader.map_pin_path(map, lent.path(map));
         }
     }
-    let mut ebpf = loader.load(OBJECT).map_err(|error| explain_object(&error))?;
-    program_mut(&mut ebpf)?.load().map_err(|error| explain_program(&error))?;
-    Ok((ebpf, settings))
+    let mut ebpf = loader.load(object).map_err(|error| explain_object(&error))?;
+    match program_mut(&mut ebpf)?.load() {
+        Ok(()) => Ok(Some(ebpf)),
+        Err(error) if is_too_large(&error) => Ok(None),
+        Err(error) => Err(explain_program(&error)),
+    }
+}
+
+/// Has the verifier given up, rather than found a fault?
+fn is_too_large(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::E2BIG))
 }
 
 fn settings(options: &KernelOptions, nat: Option<NatSettings>) -> Result<Settings, DatapathError> {

@@ -117,6 +117,21 @@ fn a_run_is_on_the_interface_that_it_is_told() {
 }
 
 #[test]
+fn there_is_a_program_for_verifiers_that_look_at_less() {
+    let Some(_world) = World::enter() else { return };
+    let (kernel, ..) = simple();
+    let processors = aya::util::nr_cpus().unwrap();
+    let looked_at = [load::OBJECT_WITH_CALLS, load::OBJECT].map(|object| {
+        let options = options(&[], XdpMode::Auto);
+        let loaded = load::load_object(object, kernel.loaded.settings, &options, None, processors);
+        let loaded = loaded.unwrap_or_else(|error| panic!("{error}")).unwrap();
+        load::program(&loaded).unwrap().info().unwrap().verified_instruction_count().unwrap()
+    });
+    println!("{looked_at:?} verified instructions");
+    assert!(looked_at.is_sorted());
+}
+
+#[test]
 fn the_verifier_tells_how_much_it_has_looked_at() {
     let Some(_world) = World::enter() else { return };
     let (kernel, _, _) = simple();
