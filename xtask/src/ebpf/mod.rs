@@ -5,9 +5,9 @@
 pub mod compiler;
 pub mod linker;
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 
@@ -42,6 +42,22 @@ pub fn build(workspace: &Path, package: &str, features: &[&str]) -> Result<PathB
     let object = target_dir.join(TARGET).join("release").join(package);
     ensure!(object.is_file(), "{} is missing: {package} needs a binary of its name", object.display());
     Ok(object)
+}
+
+/// For a build script: compiles a package in the workspace above, and puts the object where the script's own package takes
+/// it from, `OUT_DIR/<name>`.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_for_script(package: &str, features: &[&str], name: &str) -> Result<()> {
+    let folder = |variable| env::var_os(variable).map(PathBuf::from).context("only for build scripts");
+    let (here, out) = (folder("CARGO_MANIFEST_DIR")?, folder("OUT_DIR")?);
+    let workspace = here.parent().context("this package is not in a workspace")?;
+    let object = build(workspace, package, features)?;
+    let destination = out.join(name);
+    fs::copy(&object, &destination)
+        .with_context(|| format!("cannot copy {} to {}", object.display(), destination.display()))?;
+    Ok(())
 }
 
 /// A cargo that compiles for BPF in the given way, and knows nothing of the build that called us.
