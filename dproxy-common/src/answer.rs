@@ -4,7 +4,7 @@
 //! query had one: the response is never larger than the query.
 
 use crate::{
-    abi::Answer,
+    abi::{Answer, Target},
     checksum::Sum,
     message::Query,
     packet::Packet,
@@ -26,15 +26,17 @@ pub const fn reason(answer: Answer) -> Result<Reason, Reason> {
     }
 }
 
-/// Plans a response to a query.
-#[inline(never)]
-pub fn plan<P: Packet>(
-    packet: &P,
-    query: &Query,
-    answer: Answer,
-    reason: Reason,
-    work: &mut Work,
-) -> Result<(), Reason> {
+/// Plans the response to a query whose route leads to `target`, no pool: to an answer, or nowhere.
+#[cfg_attr(feature = "calls", inline(never))]
+#[cfg_attr(not(feature = "calls"), inline(always))]
+pub fn plan<P: Packet>(packet: &P, query: &Query, target: Target, work: &mut Work) -> Result<(), Reason> {
+    // VERIFIER: first of all, while every query is like another.
+    let question_sum = sum_question(packet, query)?;
+    let (answer, reason) = match target.decode() {
+        Ok(_) => return Err(Reason::Internal),
+        Err(answer) if target.is_some() => (answer, reason(answer)?),
+        Err(answer) => (answer, Reason::NoRoute),
+    };
     // RFC 6891 §6.1.3: whoever does not know the version says so, whatever else there is to say.
     let bad_version = query.opt.is_some() && query.opt.version != 0;
     let (reason, rcode, extended_rcode) = if bad_version {
@@ -53,7 +55,6 @@ pub fn plan<P: Packet>(
         authorities: Be16::default(),
         additionals: Be16::new(opt.is_some() as u16),
     };
-    let question_sum = sum_question(packet, query)?;
     let Query { dns_offset, question_length, .. } = *query;
     let interface = packet.interface();
     work.plan =
@@ -72,25 +73,28 @@ pub const fn response_code(answer: Answer) -> u8 {
 }
 
 /// Adds up the question, which begins at an even offset from the UDP header.
+///
+/// Of a last, incomplete word, those octets are shifted out that stand in front of the question's end: there is at
+/// least the DNS header.
 #[inline(always)]
 fn sum_question<P: Packet>(packet: &P, query: &Query) -> Result<Sum, Reason> {
-    let begin = query.dns_offset as usize + 12;
-    let length = query.question_length as usize;
+    let (begin, length) = (query.dns_offset as usize + 12, query.question_length as usize);
     let mut sum = Sum::default();
-    for pair in 0..QUESTION_MAX / 2 {
-        let at = 2 * pair;
-        if at + 2 > length {
-            if at < length {
-                let last: u8 = packet.load(begin + at).ok_or(Reason::Internal)?;
-                sum = sum.add(last as u32);
-            }
+    for word in 0..QUESTION_MAX / 8 {
+        let at = 8 * word;
+        if at >= length {
             break;
         }
-        let word: u16 = packet.load(begin + at).ok_or(Reason::Internal)?;
-        sum = sum.add(word as u32);
+        let left = length - at;
+        let octets = if left >= 8 {
+            packet.load::<u64>(begin + at).ok_or(Reason::Internal)?
+        } else {
+            packet.load::<u64>(begin + length - 8).ok_or(Reason::Internal)? >> (8 * (8 - left))
+        };
+        sum = sum.add(octets as u32).add((octets >> 32) as u32);
     }
     Ok(sum)
 }
 
-/// A question is at most a name of 255 octets, type and class; rounded up.
-const QUESTION_MAX: usize = 260;
+/// A question is at most a name of 255 octets, type and class; rounded up to words.
+const QUESTION_MAX: usize = 264;

@@ -87,6 +87,9 @@ pub const fn hash_octet(hash: u64, base: u64, folded: u8) -> u64 {
 /// No label begins at or behind `limit`, an offset in the frame: the end of the UDP datagram. (That
 /// the last one ends in front of it, the caller checks with the rest of the question.)
 ///
+/// Octets are read and folded eight at a time. Within these, the hash is built up from nothing and put behind what came
+/// before, so that the processor need not have finished one word to begin with the next.
+///
 /// VERIFIER: the length is left in map memory and read back from there. The loop has an exit for each; in a
 /// register it would be known, and all that follows would be verified once for each.
 #[cfg_attr(feature = "calls", inline(never))]
@@ -98,41 +101,64 @@ pub fn walk<P: Packet>(
     generation: &Generation,
     name: &mut Name,
 ) -> Result<(), Reason> {
-    let base = generation.powers[1];
-    let mut hash = 0u64;
+    let powers = &generation.powers;
+    let mut hash_before_word = 0u64;
     let mut remaining = 0u8;
     name.offset = offset;
     verifier::store(&mut name.limit, limit);
     // VERIFIER: the label count lives in map memory. In a register its value would be known on each
     // path, and each way to place labels would be a state of its own ("processed 1000001 insns").
     verifier::store(&mut name.labels, 0);
-    for at in 0..NAME_MAX as u32 {
-        let octet: u8 = packet.load((offset + at) as usize).ok_or(Reason::QuestionCut)?;
-        if remaining == 0 {
-            // VERIFIER: from a register, each comparison would leave a better bound of the limit than the one before,
-            // and no way out of the loop would be like another.
-            if offset + at >= verifier::load(&name.limit) {
-                return Err(Reason::QuestionCut);
+    for word in 0..NAME_MAX.div_ceil(8) {
+        let octets = fold_word(load_word(packet, offset + 8 * word as u32, &name.limit)?);
+        let mut hash = 0u64;
+        for place in 0..8 {
+            let octet = (octets >> (8 * place)) as u8;
+            if remaining == 0 {
+                let at = 8 * word + place;
+                // VERIFIER: from a register, each comparison would leave a better bound of the limit than the one before,
+                // and no way out of the loop would be like another.
+                if offset + at as u32 >= verifier::load(&name.limit) {
+                    return Err(Reason::QuestionCut);
+                }
+                let hash_before = hash_before_word.wrapping_mul(powers[place]).wrapping_add(hash);
+                if octet == 0 && at < NAME_MAX {
+                    verifier::store(&mut name.length, at as u32);
+                    name.hash = hash_before;
+                    return Ok(());
+                }
+                if octet == 0 || octet > LABEL_MAX {
+                    return Err(Reason::BadName);
+                }
+                let label = verifier::load(&name.labels);
+                name.label_offset[Name::index(label)] = at as u8;
+                name.hash_before[Name::index(label)] = hash_before;
+                verifier::store(&mut name.labels, label + 1);
+                remaining = octet;
+            } else {
+                remaining -= 1;
             }
-            if octet == 0 {
-                verifier::store(&mut name.length, at);
-                name.hash = hash;
-                return Ok(());
-            }
-            if octet > LABEL_MAX {
-                return Err(Reason::BadName);
-            }
-            let label = verifier::load(&name.labels);
-            name.label_offset[Name::index(label)] = at as u8;
-            name.hash_before[Name::index(label)] = hash;
-            verifier::store(&mut name.labels, label + 1);
-            remaining = octet;
-        } else {
-            remaining -= 1;
+            hash = hash_octet(hash, powers[1], octet);
         }
-        hash = hash_octet(hash, base, fold_octet(octet));
+        hash_before_word = hash_before_word.wrapping_mul(powers[8]).wrapping_add(hash);
     }
     Err(Reason::BadName)
+}
+
+/// Eight octets; those behind the end of the frame are 0.
+#[inline(always)]
+fn load_word<P: Packet>(packet: &P, offset: u32, limit: &u32) -> Result<u64, Reason> {
+    if let Some(word) = packet.load(offset as usize) {
+        return Ok(word);
+    }
+    let end = verifier::load(limit);
+    let left = end.wrapping_sub(offset);
+    if left == 0 || left >= 8 {
+        return Err(Reason::QuestionCut);
+    }
+    // In front of a name is at least the DNS header.
+    let word: u64 = packet.load(end.wrapping_sub(8) as usize).ok_or(Reason::QuestionCut)?;
+    Ok(word >> (8 * (8 - left)))
 }
 
 impl Name {

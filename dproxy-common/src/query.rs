@@ -1,7 +1,7 @@
 //! A query: from its message to a plan.
 
 use crate::{
-    abi::{Answer, Backend, BackendLive, Generation, NextHop, Pool},
+    abi::{Backend, BackendLive, Generation, NextHop, Pool, RouteTarget},
     answer,
     frame::Frame,
     message::{self, DNS_HEADER, Query, TYPE_AND_CLASS, UDP_HEADER},
@@ -33,14 +33,11 @@ pub fn plan<P: Packet, T: Tables, S: State>(
         find_route::<{ route::HITS_COMPARED }, _, _>(packet, tables, dns_offset, udp_end, generation, work)?;
     let opt = message::find_opt(packet, &dns, dns_offset + DNS_HEADER + question_length, udp_end);
     let query = Query { dns, dns_offset, question_length, opt };
-    let target = work.name.route;
-    if !target.target.is_some() {
-        return answer::plan(packet, &query, Answer::Refused, Reason::NoRoute, work);
-    }
-    work.subject.route = target.route;
-    match target.target.decode() {
-        Ok(pool) => forward(tables, state, generation, &query, pool, work),
-        Err(answer) => answer::plan(packet, &query, answer, answer::reason(answer)?, work),
+    let RouteTarget { target, route, .. } = work.name.route;
+    work.subject.route = route;
+    match target.to_pool() {
+        Some(pool) => forward(tables, state, generation, &query, pool, work),
+        None => answer::plan(packet, &query, target, work),
     }
 }
 

@@ -16,7 +16,8 @@ use crate::{
 pub const LATE: u32 = 5000;
 
 /// Decides what to do with a packet to the NAT range.
-#[inline(never)]
+#[cfg_attr(feature = "calls", inline(never))]
+#[cfg_attr(not(feature = "calls"), inline(always))]
 pub fn plan<P: Packet, T: Tables, S: State>(
     packet: &P,
     tables: &T,

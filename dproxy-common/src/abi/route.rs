@@ -58,6 +58,12 @@ impl Target {
         self.0 != 0
     }
 
+    /// The pool's id, if it leads to one.
+    #[inline(always)]
+    pub const fn to_pool(self) -> Option<u16> {
+        self.0.checked_sub(Self::FIRST_POOL)
+    }
+
     /// The pool's id, or the answer. A code that is neither counts as REFUSED.
     #[inline(always)]
     pub const fn decode(self) -> Result<u16, Answer> {
