@@ -1,8 +1,10 @@
 //! A program that makes its packet anew and hands it to the program that is measured, run after run:
 //! `BPF_PROG_TEST_RUN` gives each run what the one before has left.
 //!
-//! Headers are written field by field, as the program under test reads them. A wider read of what has just been
-//! written in pieces would have to wait for the store buffer, which no packet that comes from a network card does.
+//! What has just been written in pieces waits in the processor's store buffer, and a read across pieces would have to
+//! wait for it, which no read of a packet from a network card does. So the store buffer is emptied first.
+
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_ABORTED, XDP_PASS},
@@ -47,6 +49,9 @@ struct Variation {
 static TEMPLATE: Array<Template> = Array::with_max_entries(1, 0);
 #[map]
 static VARIATION: Array<Variation> = Array::with_max_entries(1, 0);
+/// What an atomic exchange is made with.
+#[map]
+static BARRIER: Array<u64> = Array::with_max_entries(1, 0);
 /// The program that is measured.
 #[map]
 static MEASURED: ProgramArray = ProgramArray::with_max_entries(1, 0);
@@ -57,11 +62,15 @@ const LETTERS: usize = QUESTION + 5;
 /// Makes the packet anew, then runs the program that is measured.
 #[xdp]
 pub fn repeat(ctx: XdpContext) -> u32 {
-    match renew(&ctx) {
-        // SAFETY: the context is this program's.
-        Some(()) => unsafe { MEASURED.tail_call(&ctx, 0) },
-        None => return XDP_ABORTED,
-    };
+    if renew(&ctx).is_some()
+        && let Some(barrier) = BARRIER.get_ptr_mut(0)
+    {
+        // SAFETY: a map element is valid for atomic access; the context is this program's.
+        unsafe {
+            atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(barrier, 1);
+            MEASURED.tail_call(&ctx, 0)
+        };
+    }
     XDP_ABORTED
 }
 

@@ -75,7 +75,7 @@ fn cargo(way: &Way) -> Command {
     }
     match way.core {
         // Unstable features that a released compiler takes of these crates alone.
-        Core::Compiled => cargo.env("RUSTC_BOOTSTRAP", "aya_ebpf,dproxy_ebpf"),
+        Core::Compiled => cargo.env("RUSTC_BOOTSTRAP", "aya_ebpf,dproxy_ebpf,dproxy_bench_ebpf"),
         Core::Source => cargo.args(["-Z", "build-std=core"]),
     };
     cargo.env("RUSTC", &compiler.rustc).env("CARGO_ENCODED_RUSTFLAGS", rustflags().join("\x1f"));
