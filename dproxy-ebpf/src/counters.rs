@@ -1,28 +1,15 @@
 //! Counters: per processor, by reason and by id. Nothing here changes what happens to a packet.
 
-use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
-    macros::map,
-    maps::{Array, PerCpuArray},
-};
 use dproxy_common::{
     abi::{BackendCounters, ListenerCounters, NO_ID, NO_ROUTE, Processor, Subject},
     reason::{Reason, Verdict},
     wire::rcode,
 };
 
-use crate::{maps::setting, packet::opaque};
-
-#[map]
-static LISTENER_COUNTERS: PerCpuArray<ListenerCounters> = PerCpuArray::with_max_entries(1, 0);
-/// A run of counters for each processor. Not a per-CPU array: there, each counter of a million is behind a pointer
-/// of its own, and both would have to come from memory.
-#[map]
-static ROUTE_COUNTERS: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-#[map]
-static POOL_COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
-#[map]
-static BACKEND_COUNTERS: PerCpuArray<BackendCounters> = PerCpuArray::with_max_entries(1, 0);
+use crate::{
+    maps::{BACKEND_COUNTERS, LISTENER_COUNTERS, POOL_COUNTERS, ROUTE_COUNTERS, processor_number, setting},
+    packet::opaque,
+};
 
 /// Counts how a packet ended.
 #[inline(always)]
@@ -35,39 +22,36 @@ pub fn ended(processor: &mut Processor, reason: Reason, subject: &Subject) {
     match reason.verdict() {
         Verdict::Forward if matches!(reason, Reason::ReplyForwarded) => count_reply(subject),
         Verdict::Deliver if matches!(reason, Reason::ReplyDelivered) => count_reply(subject),
-        Verdict::Forward | Verdict::Deliver => count_query(processor, subject, false),
-        Verdict::Answer => count_query(processor, subject, true),
-        Verdict::Drop if matches!(reason, Reason::RouteDrop) => count_query(processor, subject, false),
+        Verdict::Forward | Verdict::Deliver => count_query(subject, false),
+        Verdict::Answer => count_query(subject, true),
+        Verdict::Drop if matches!(reason, Reason::RouteDrop) => count_query(subject, false),
         Verdict::Pass | Verdict::Drop | Verdict::Abort => {}
     }
 }
 
-/// Adds one. An index out of range counts nothing.
 #[inline(always)]
-fn add(counters: &PerCpuArray<u64>, index: u32) {
-    if let Some(counter) = counters.get_ptr_mut(index) {
-        // SAFETY: the element is this processor's.
-        unsafe { *counter += 1 }
-    }
-}
-
-#[inline(always)]
-fn count_query(processor: &Processor, subject: &Subject, answered: bool) {
+fn count_query(subject: &Subject, answered: bool) {
     if subject.route != NO_ROUTE {
-        let index = processor.number as u32 * setting!(route_ids) + subject.route;
+        let index = processor_number() * setting!(route_ids) + subject.route;
         if let Some(counter) = ROUTE_COUNTERS.get_ptr_mut(index) {
             // SAFETY: the element is this processor's.
             unsafe { *counter += 1 }
         }
     }
-    if let Some(listener) = LISTENER_COUNTERS.get_ptr_mut(u32::from(subject.listener)) {
-        // SAFETY: as in `add`.
-        let listener = unsafe { &mut *listener };
+    if let Some(listener) = listener_counters(subject) {
         listener.queries += 1;
         listener.responses += u64::from(answered);
     }
-    if subject.pool != NO_ID {
-        add(&POOL_COUNTERS, u32::from(subject.pool));
+    if subject.pool != NO_ID
+        && let Some(counter) = POOL_COUNTERS.of_processor(
+            processor_number(),
+            setting!(processors),
+            u32::from(subject.pool),
+            setting!(pools),
+        )
+    {
+        // SAFETY: the entry is this processor's.
+        unsafe { *counter += 1 }
     }
     if let Some(backend) = backend_counters(subject) {
         backend.queries += 1;
@@ -76,9 +60,8 @@ fn count_query(processor: &Processor, subject: &Subject, answered: bool) {
 
 #[inline(always)]
 fn count_reply(subject: &Subject) {
-    if let Some(listener) = LISTENER_COUNTERS.get_ptr_mut(u32::from(subject.listener)) {
-        // SAFETY: as in `add`.
-        unsafe { (*listener).responses += 1 }
+    if let Some(listener) = listener_counters(subject) {
+        listener.responses += 1;
     }
     let Some(backend) = backend_counters(subject) else { return };
     backend.replies += 1;
@@ -93,10 +76,22 @@ fn count_reply(subject: &Subject) {
 }
 
 #[inline(always)]
+fn listener_counters(subject: &Subject) -> Option<&'static mut ListenerCounters> {
+    let id = u32::from(subject.listener);
+    let counters =
+        LISTENER_COUNTERS.of_processor(processor_number(), setting!(processors), id, setting!(listeners))?;
+    // SAFETY: the entry is this processor's.
+    Some(unsafe { &mut *counters })
+}
+
+#[inline(always)]
 fn backend_counters(subject: &Subject) -> Option<&'static mut BackendCounters> {
     if subject.backend == NO_ID {
         return None;
     }
-    // SAFETY: as in `add`.
-    BACKEND_COUNTERS.get_ptr_mut(u32::from(subject.backend)).map(|counters| unsafe { &mut *counters })
+    let id = u32::from(subject.backend);
+    let counters =
+        BACKEND_COUNTERS.of_processor(processor_number(), setting!(processors), id, setting!(backends))?;
+    // SAFETY: as above.
+    Some(unsafe { &mut *counters })
 }

@@ -19,6 +19,8 @@ mod maps;
 mod packet;
 #[cfg(target_arch = "bpf")]
 mod skb;
+#[cfg(target_arch = "bpf")]
+mod table;
 
 #[cfg(target_arch = "bpf")]
 mod program {
@@ -48,6 +50,7 @@ mod program {
 
     /// Routes DNS queries and brings back the replies.
     #[xdp]
+    #[inline(always)]
     pub fn dproxy(ctx: XdpContext) -> u32 {
         #[cfg(feature = "changed-program")]
         core::hint::black_box(ctx.data_end() - ctx.data());

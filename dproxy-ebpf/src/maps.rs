@@ -6,7 +6,7 @@
 use aya_ebpf::{
     Global,
     bindings::BPF_F_MMAPABLE,
-    helpers::generated::bpf_jiffies64,
+    helpers::generated::{bpf_get_smp_processor_id, bpf_jiffies64},
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, ProgramArray},
 };
@@ -15,50 +15,60 @@ use core::intrinsics::atomic_xchg;
 use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 use dproxy_common::{
     abi::{
-        Backend, CHUNK, CandidateLine, Cursor, DESTINATION_SLOTS, DIRECT_QUERIES, Destination, DirectQuery,
-        Generation, Listener, LongName, NatSettings, NextHop, Pool, Processor, Route, RouteBucket, Settings,
-        Slot, SlotWord, Subject,
+        Backend, BackendCounters, CHUNK, CandidateLine, Cursor, DESTINATION_SLOTS, DIRECT_QUERIES,
+        Destination, DirectQuery, Generation, Listener, ListenerCounters, LongName, NatSettings, NextHop,
+        Pool, Processor, Route, RouteBucket, Settings, Slot, SlotWord, Subject,
     },
     reason::Reason,
     tables::{Half, State, Tables},
     work::Work,
 };
 
-use crate::counters;
+use crate::{counters, table::Table};
 
 /// Set by userspace before the program is loaded; constant since.
 #[unsafe(no_mangle)]
 pub static SETTINGS: Global<Settings> = Global::new(Settings::ZERO);
 
-#[map]
-static ACTIVE: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+/// Tables: what userspace creates and the program addresses directly.
+macro_rules! tables {
+    ($($section:literal $name:ident: $entry:ty;)*) => {$(
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = $section)]
+        pub(crate) static $name: Table<$entry> = Table::new();
+    )*};
+}
+
+tables! {
+    ".bss.ACTIVE" ACTIVE: u64;
+    ".bss.DESTINATIONS" DESTINATIONS: Destination;
+    ".bss.LONG_NAMES" LONG_NAMES: LongName;
+    ".bss.CANDIDATES" CANDIDATES: CandidateLine;
+    ".bss.BACKENDS" BACKENDS: Backend;
+    ".bss.NEXT_HOPS" NEXT_HOPS: NextHop;
+    ".bss.LISTENERS" LISTENERS: Listener;
+    ".bss.SLOTS" SLOTS: Slot;
+    ".bss.NEXT_CHUNK" NEXT_CHUNK: u64;
+    ".bss.PROCESSORS" PROCESSORS: Processor;
+    ".bss.LISTENER_COUNTERS" LISTENER_COUNTERS: ListenerCounters;
+    ".bss.POOL_COUNTERS" POOL_COUNTERS: u64;
+    ".bss.BACKEND_COUNTERS" BACKEND_COUNTERS: BackendCounters;
+}
+
+// VERIFIER: these four are looked up by key. As tables, each would at least double what there is to be looked at, since
+// the index of an entry would be a part of what distinguishes two paths from then on.
 #[map]
 static GENERATIONS: Array<Generation> = Array::with_max_entries(2, BPF_F_MMAPABLE);
-#[map]
-static DESTINATIONS: Array<Destination> = Array::with_max_entries(2 * DESTINATION_SLOTS, BPF_F_MMAPABLE);
 #[map]
 static ROUTE_BUCKETS: Array<RouteBucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static ROUTES: Array<Route> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
-static LONG_NAMES: Array<LongName> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-#[map]
 static POOLS: Array<Pool> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-#[map]
-static CANDIDATES: Array<CandidateLine> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-#[map]
-static BACKENDS: Array<Backend> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-#[map]
-static NEXT_HOPS: Array<NextHop> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-#[map]
-static LISTENERS: Array<Listener> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
+/// A run of counters for each processor: too many of them for a table of a large machine.
 #[map]
-static SLOTS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-#[map]
-static NEXT_CHUNK: Array<u64> = Array::with_max_entries(1, 0);
-#[map]
-static PROCESSORS: PerCpuArray<Processor> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static ROUTE_COUNTERS: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static DIRECT: LruHashMap<DirectQuery, u32> = LruHashMap::with_max_entries(DIRECT_QUERIES, 0);
 /// Who forwarded queries before this program, and keeps slots that it does not know.
@@ -77,6 +87,13 @@ macro_rules! setting {
     }};
 }
 pub(crate) use setting;
+
+/// An entry that is read while userspace may change single words of it.
+#[inline(always)]
+fn shared<T>(entry: Option<*mut T>) -> Option<&'static T> {
+    // SAFETY: an entry is valid for reads.
+    entry.map(|entry| unsafe { &*entry })
+}
 
 /// The tables in maps.
 pub struct Maps;
@@ -98,7 +115,7 @@ impl Tables for Maps {
     #[inline(always)]
     fn active(&self) -> u64 {
         // SAFETY: a map element is valid for reads. Volatile, because userspace changes it.
-        ACTIVE.get_ptr(0).map_or(0, |number| unsafe { number.read_volatile() })
+        ACTIVE.at(0, 1).map_or(0, |number| unsafe { number.read_volatile() })
     }
 
     #[inline(always)]
@@ -108,7 +125,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn destination(&self, half: Half, index: u32) -> Option<&Destination> {
-        DESTINATIONS.get(half.entry(index, DESTINATION_SLOTS))
+        DESTINATIONS.in_half(half, index, DESTINATION_SLOTS)
     }
 
     #[inline(always)]
@@ -123,7 +140,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn long_name(&self, half: Half, index: u32) -> Option<&LongName> {
-        LONG_NAMES.get(half.entry(index, setting!(long_names)))
+        LONG_NAMES.in_half(half, index, setting!(long_names))
     }
 
     #[inline(always)]
@@ -133,22 +150,22 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn candidate_line(&self, half: Half, index: u32) -> Option<&CandidateLine> {
-        CANDIDATES.get(half.entry(index, setting!(candidate_lines)))
+        CANDIDATES.in_half(half, index, setting!(candidate_lines))
     }
 
     #[inline(always)]
     fn backend(&self, id: u16) -> Option<&Backend> {
-        BACKENDS.get(u32::from(id))
+        shared(BACKENDS.at(u32::from(id), setting!(backends)))
     }
 
     #[inline(always)]
     fn next_hop(&self, index: u32) -> Option<&NextHop> {
-        NEXT_HOPS.get(index)
+        shared(NEXT_HOPS.at(index, setting!(next_hops)))
     }
 
     #[inline(always)]
     fn listener(&self, id: u16) -> Option<&Listener> {
-        LISTENERS.get(u32::from(id))
+        shared(LISTENERS.at(u32::from(id), setting!(listeners)))
     }
 }
 
@@ -167,6 +184,14 @@ pub fn ticks() -> u32 {
     unsafe { bpf_jiffies64() as u32 }
 }
 
+/// Which processor this is. Asked for where it is needed: kept in a register, it would be one thing more that tells two
+/// paths apart.
+#[inline(always)]
+pub fn processor_number() -> u32 {
+    // SAFETY: a helper call without arguments.
+    unsafe { bpf_get_smp_processor_id() }
+}
+
 /// What the packet path changes, in maps.
 pub struct PerPacket {
     /// What this processor keeps from packet to packet.
@@ -177,8 +202,9 @@ impl PerPacket {
     /// This processor's.
     #[inline(always)]
     pub fn here() -> Option<Self> {
-        // SAFETY: the element is this processor's, and neither XDP nor TC interrupts itself or the other one.
-        PROCESSORS.get_ptr_mut(0).map(|processor| Self { processor: unsafe { &mut *processor } })
+        let processor = PROCESSORS.at(processor_number(), setting!(processors))?;
+        // SAFETY: the entry is this processor's, and neither XDP nor TC interrupts itself or the other one.
+        Some(Self { processor: unsafe { &mut *processor } })
     }
 }
 
@@ -196,12 +222,12 @@ impl State for PerPacket {
     #[inline(always)]
     fn next_chunk(&self) -> Option<u64> {
         // SAFETY: a map element is valid for reads. Volatile, because other processors change it.
-        NEXT_CHUNK.get_ptr(0).map(|next| unsafe { next.read_volatile() })
+        NEXT_CHUNK.at(0, 1).map(|next| unsafe { next.read_volatile() })
     }
 
     #[inline(always)]
     fn take_chunk(&mut self) -> Option<u64> {
-        let next = NEXT_CHUNK.get_ptr_mut(0)?;
+        let next = NEXT_CHUNK.at(0, 1)?;
         // SAFETY: a map element is valid for atomic access.
         Some(unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(next, CHUNK) })
     }
@@ -210,7 +236,7 @@ impl State for PerPacket {
     fn slot(&mut self, index: u32) -> Option<&mut Slot> {
         // SAFETY: a map element is valid for reads and writes. Another processor may touch the same
         // one; `Slot::word` is how that is noticed.
-        SLOTS.get_ptr_mut(index).map(|slot| unsafe { &mut *slot })
+        SLOTS.at(index, 1 << (setting!(nat.slot_bits) & 31)).map(|slot| unsafe { &mut *slot })
     }
 
     #[cfg(bpf_target_arch = "x86_64")]
@@ -237,7 +263,7 @@ impl State for PerPacket {
 
     #[inline(always)]
     fn exchange(&mut self, slot: u32, expected: SlotWord, new: SlotWord) -> bool {
-        let Some(slot) = SLOTS.get_ptr_mut(slot) else { return false };
+        let Some(slot) = SLOTS.at(slot, 1 << (setting!(nat.slot_bits) & 31)) else { return false };
         const { assert!(core::mem::offset_of!(Slot, word) == 0) };
         // SAFETY: a map element is valid for atomic access.
         let (before, _) = unsafe {

@@ -28,31 +28,34 @@ impl Subject {
         Self { route: NO_ROUTE, listener: NO_ID, pool: NO_ID, backend: NO_ID, rcode: 0 };
 }
 
-/// What one processor keeps from packet to packet: all in one element, so that one look-up finds it.
-#[repr(C)]
+/// What one processor keeps from packet to packet. Others have theirs in other cache lines.
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Processor {
     /// Its place in the ring.
     pub cursor: Cursor,
-    /// Its number, from 0: where its counters of routes are.
-    pub number: u64,
     /// Packets that came in.
     pub received: u64,
     /// Slots that were taken while their query still waited.
     pub overwritten: u64,
     /// Packets by reason, in the order of [`Reason::ALL`].
     pub reasons: [u64; Reason::COUNT],
+    /// Unused, zero.
+    pub reserved: [u64; RESERVED],
 }
 
+/// Words that complete a cache line.
+const RESERVED: usize = (4 + Reason::COUNT).next_multiple_of(8) - (4 + Reason::COUNT);
+
 impl Processor {
-    /// Nothing has come yet to processor `number`. `random` is the state of its generator, other than 0.
-    pub const fn new(number: u64, random: u64) -> Self {
+    /// Nothing has come yet. `random` is the state of the processor's generator, other than 0.
+    pub const fn new(random: u64) -> Self {
         Self {
             cursor: Cursor { random, next: 0 },
-            number,
             received: 0,
             overwritten: 0,
             reasons: [0; Reason::COUNT],
+            reserved: [0; RESERVED],
         }
     }
 }

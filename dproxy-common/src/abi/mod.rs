@@ -28,7 +28,7 @@ pub use slot::{CHUNK, Cursor, Slot, SlotWord};
 
 /// Raised whenever a type of this module, a map or the meaning of one changes. It is a global of the
 /// loaded program.
-pub const ABI_VERSION: u32 = if cfg!(feature = "next-schema") { 6 } else { 5 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-schema") { 7 } else { 6 };
 
 /// A table entry: plain integers, no padding, any bit pattern valid.
 ///
@@ -62,9 +62,9 @@ entries! {
     Listener: 32,
     Slot: LINE,
     Cursor: 16,
-    Processor: 40 + 8 * crate::reason::Reason::COUNT,
+    Processor: (32 + 8 * crate::reason::Reason::COUNT).next_multiple_of(LINE),
     DirectQuery: 24,
-    Settings: 88,
+    Settings: 104,
     ListenerCounters: 16,
     BackendCounters: LINE,
 }

@@ -26,6 +26,14 @@ pub struct Settings {
     pub pools: u32,
     /// Ids of routes: counters that each processor has.
     pub route_ids: u32,
+    /// Ids of backends.
+    pub backends: u32,
+    /// Ids of listeners.
+    pub listeners: u32,
+    /// Next hops.
+    pub next_hops: u32,
+    /// Processors: one more than the highest number that one may have.
+    pub processors: u32,
     /// Unused, zero.
     pub reserved: u32,
 }
@@ -48,6 +56,10 @@ impl Settings {
         long_names: 0,
         pools: 0,
         route_ids: 0,
+        backends: 0,
+        listeners: 0,
+        next_hops: 0,
+        processors: 0,
         reserved: 0,
     };
 }

@@ -1,15 +1,12 @@
 //! Running the loaded program on a packet that nobody has sent: `BPF_PROG_TEST_RUN`.
 
-use std::error::Error;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use aya::{
-    TestRun, TestRunOptions, TestRunResult,
-    programs::{ProgramError, SchedClassifier, Xdp},
-};
 use dproxy_common::explain::Explain;
 
-use super::DatapathError;
+use super::{DatapathError, bpf};
 
 /// What a program run did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,14 +20,19 @@ pub struct Run {
 }
 
 /// Runs the program on a frame as on a real one, see [`super::Kernel::run`].
-pub(super) fn run(program: &Xdp, frame: &[u8], interface: u32, repeat: u32) -> Result<Run, DatapathError> {
+pub(super) fn run(
+    program: BorrowedFd<'_>,
+    frame: &[u8],
+    interface: u32,
+    repeat: u32,
+) -> Result<Run, DatapathError> {
     let context = context(0, frame.len(), interface);
-    test_run(program, frame, Some(&context), repeat).map_err(|error| cannot("run", &error))
+    test_run(program, frame, &context, repeat).map_err(|error| cannot("run", &error))
 }
 
 /// Runs the egress program on a frame, see [`super::Kernel::run_egress`].
-pub(super) fn run_egress(program: &SchedClassifier, frame: &[u8]) -> Result<Run, DatapathError> {
-    test_run(program, frame, None, 1).map_err(|error| cannot("run", &error))
+pub(super) fn run_egress(program: BorrowedFd<'_>, frame: &[u8]) -> Result<Run, DatapathError> {
+    test_run(program, frame, &[], 1).map_err(|error| cannot("run", &error))
 }
 
 /// Octets of an explain request: the metadata in front of the packet.
@@ -43,11 +45,15 @@ const ATTEMPTS: u32 = 8;
 ///
 /// Kernels before 6.11 let a real packet interrupt the run, and the program then takes the question for a
 /// part of that. The request comes back as it was, and is made again.
-pub(super) fn explain(program: &Xdp, question: Explain, frame: &[u8]) -> Result<Explain, DatapathError> {
+pub(super) fn explain(
+    program: BorrowedFd<'_>,
+    question: Explain,
+    frame: &[u8],
+) -> Result<Explain, DatapathError> {
     let packet = [to_octets(question).as_slice(), frame].concat();
     let context = context(REQUEST, packet.len(), 0);
     for _ in 0..ATTEMPTS {
-        let run = test_run(program, &packet, Some(&context), 1).map_err(|error| cannot("ask", &error))?;
+        let run = test_run(program, &packet, &context, 1).map_err(|error| cannot("ask", &error))?;
         let answer = run.frame.first_chunk().map(|octets| from_octets(*octets));
         if let Some(answer) = answer.filter(|answer| answer.key != question.key) {
             return Ok(answer);
@@ -69,27 +75,15 @@ fn context(metadata: usize, length: usize, interface: u32) -> [u8; 24] {
 /// How much a packet may grow: from IPv4 to IPv6 and by two VLAN tags.
 const GROWTH: usize = 64;
 
-fn test_run(
-    program: &impl for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = TestRunResult>,
-    packet: &[u8],
-    context: Option<&[u8]>,
-    repeat: u32,
-) -> Result<Run, ProgramError> {
+fn test_run(program: BorrowedFd<'_>, packet: &[u8], context: &[u8], repeat: u32) -> io::Result<Run> {
     let mut frame = vec![0; packet.len() + GROWTH];
-    let result = program.test_run(TestRunOptions {
-        data_in: Some(packet),
-        data_out: Some(&mut frame),
-        ctx_in: context,
-        repeat,
-        ..TestRunOptions::default()
-    })?;
-    frame.truncate(result.data_size_out as usize);
-    Ok(Run { verdict: result.return_value, frame, duration: result.duration })
+    let run = bpf::test_run(program, packet, &mut frame, context, repeat)?;
+    frame.truncate(run.length as usize);
+    Ok(Run { verdict: run.returned, frame, duration: Duration::from_nanos(run.duration.into()) })
 }
 
-fn cannot(what: &str, error: &ProgramError) -> DatapathError {
-    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-    DatapathError(format!("cannot {what} the loaded program: {cause}; dproxy needs Linux 5.15 or newer"))
+fn cannot(what: &str, error: &io::Error) -> DatapathError {
+    DatapathError(format!("cannot {what} the loaded program: {error}"))
 }
 
 fn to_octets(question: Explain) -> [u8; REQUEST] {

@@ -3,12 +3,14 @@
 //! A command's arguments are the front part of `union bpf_attr` (linux/bpf.h); the kernel takes what is
 //! missing for zeroes.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use aya_obj::generated::bpf_insn;
 
 /// Commands: `enum bpf_cmd`.
 pub(super) mod command {
@@ -18,12 +20,14 @@ pub(super) mod command {
     pub(in crate::datapath) const MAP_LOOKUP_ELEM: c_long = 1;
     pub(in crate::datapath) const MAP_UPDATE_ELEM: c_long = 2;
     pub(in crate::datapath) const MAP_DELETE_ELEM: c_long = 3;
+    pub(in crate::datapath) const PROG_LOAD: c_long = 5;
     pub(in crate::datapath) const OBJ_PIN: c_long = 6;
     pub(in crate::datapath) const OBJ_GET: c_long = 7;
+    pub(in crate::datapath) const PROG_TEST_RUN: c_long = 10;
     pub(in crate::datapath) const PROG_GET_FD_BY_ID: c_long = 13;
     pub(in crate::datapath) const MAP_GET_FD_BY_ID: c_long = 14;
     pub(in crate::datapath) const OBJ_GET_INFO_BY_FD: c_long = 15;
-    pub(in crate::datapath) const MAP_LOOKUP_BATCH: c_long = 24;
+    pub(in crate::datapath) const MAP_FREEZE: c_long = 22;
     pub(in crate::datapath) const LINK_CREATE: c_long = 28;
     pub(in crate::datapath) const LINK_UPDATE: c_long = 29;
     pub(in crate::datapath) const LINK_DETACH: c_long = 34;
@@ -31,6 +35,9 @@ pub(super) mod command {
 
 const MAP_TYPE_ARRAY: u32 = 2;
 const MAP_TYPE_ARRAY_OF_MAPS: u32 = 12;
+const MMAPABLE: u32 = 1 << 10;
+const PROGRAM_TYPE_CLASSIFIER: u32 = 3;
+const PROGRAM_TYPE_XDP: u32 = 6;
 const ATTACH_TYPE_XDP: u32 = 37;
 const ATTACH_TYPE_TCX_EGRESS: u32 = 47;
 /// In front of all programs that are there.
@@ -68,6 +75,176 @@ struct MapCreate {
     max_entries: u32,
     map_flags: u32,
     inner_map_fd: u32,
+    numa_node: u32,
+    map_name: [u8; NAME],
+}
+
+/// The kernel keeps so much of a name, its final zero octet included (`BPF_OBJ_NAME_LEN`).
+const NAME: usize = 16;
+
+/// A name as the kernel keeps it.
+pub(super) fn kept_name(name: &str) -> &str {
+    name.get(..NAME - 1).unwrap_or(name)
+}
+
+/// What a map is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Definition {
+    /// `enum bpf_map_type`.
+    pub(super) kind: u32,
+    /// Octets of a key.
+    pub(super) key_size: u32,
+    /// Octets of a value.
+    pub(super) value_size: u32,
+    /// Elements at most.
+    pub(super) max_entries: u32,
+    /// `BPF_F_…`.
+    pub(super) flags: u32,
+}
+
+impl Definition {
+    /// An array that can be mapped into memory. With one element, it is a table.
+    pub(super) const fn array(value_size: u32, max_entries: u32) -> Self {
+        Self { kind: MAP_TYPE_ARRAY, key_size: 4, value_size, max_entries, flags: MMAPABLE }
+    }
+}
+
+/// Creates a map.
+pub(super) fn create_map(name: &str, definition: &Definition) -> io::Result<OwnedFd> {
+    let mut map_name = [0; NAME];
+    map_name.iter_mut().zip(kept_name(name).bytes()).for_each(|(place, octet)| *place = octet);
+    let &Definition { kind, key_size, value_size, max_entries, flags } = definition;
+    let mut attributes = MapCreate {
+        map_type: kind,
+        key_size,
+        value_size,
+        max_entries,
+        map_flags: flags,
+        map_name,
+        ..Default::default()
+    };
+    // SAFETY: these are the command's attributes, without pointers; it returns a descriptor.
+    unsafe { open(command::MAP_CREATE, &mut attributes) }
+}
+
+/// From now on, userspace cannot change a map, and the verifier knows what is in it.
+pub(super) fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attributes = map.as_raw_fd() as u32;
+    // SAFETY: these are the command's attributes: the descriptor alone.
+    unsafe { bpf(command::MAP_FREEZE, &mut attributes) }.map(drop)
+}
+
+/// What a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProgramKind {
+    /// What comes in by an interface.
+    Xdp,
+    /// What goes out by one.
+    Classifier,
+}
+
+/// Loads a program; what the verifier says goes to `log`, and ends in a zero octet.
+pub(super) fn load_program(
+    kind: ProgramKind,
+    name: &str,
+    instructions: &[bpf_insn],
+    license: &CStr,
+    log: Option<&mut [u8]>,
+) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Attributes {
+        program_type: u32,
+        instruction_count: u32,
+        instructions: *const bpf_insn,
+        license: *const c_char,
+        log_level: u32,
+        log_size: u32,
+        log: *mut u8,
+        kernel_version: u32,
+        flags: u32,
+        name: [u8; NAME],
+        interface: u32,
+        expected_attach_type: u32,
+    }
+    let (program_type, expected_attach_type) = match kind {
+        ProgramKind::Xdp => (PROGRAM_TYPE_XDP, ATTACH_TYPE_XDP),
+        ProgramKind::Classifier => (PROGRAM_TYPE_CLASSIFIER, 0),
+    };
+    let mut program_name = [0; NAME];
+    program_name.iter_mut().zip(kept_name(name).bytes()).for_each(|(place, octet)| *place = octet);
+    let (log_level, log_size, log) =
+        log.map_or((0, 0, std::ptr::null_mut()), |log| (1, log.len() as u32, log.as_mut_ptr()));
+    let mut attributes = Attributes {
+        program_type,
+        instruction_count: instructions.len() as u32,
+        instructions: instructions.as_ptr(),
+        license: license.as_ptr(),
+        log_level,
+        log_size,
+        log,
+        kernel_version: 0,
+        flags: 0,
+        name: program_name,
+        interface: 0,
+        expected_attach_type,
+    };
+    // SAFETY: these are the command's attributes; there are as many instructions, and as much room, as they say. It
+    // returns a descriptor.
+    unsafe { open(command::PROG_LOAD, &mut attributes) }
+}
+
+/// What a run of a program has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TestRun {
+    /// What the program returned.
+    pub(super) returned: u32,
+    /// Octets of the packet afterwards.
+    pub(super) length: u32,
+    /// Nanoseconds that a run took, on average.
+    pub(super) duration: u32,
+}
+
+/// Runs a program on a packet, `repeat` times; `after` is what becomes of it, and `context` what the kernel knows besides.
+pub(super) fn test_run(
+    program: BorrowedFd<'_>,
+    packet: &[u8],
+    after: &mut [u8],
+    context: &[u8],
+    repeat: u32,
+) -> io::Result<TestRun> {
+    #[repr(C)]
+    struct Attributes {
+        program_fd: u32,
+        returned: u32,
+        length_in: u32,
+        length_out: u32,
+        packet_in: *const u8,
+        packet_out: *mut u8,
+        repeat: u32,
+        duration: u32,
+        context_length_in: u32,
+        context_length_out: u32,
+        context_in: *const u8,
+        context_out: *mut u8,
+    }
+    let mut attributes = Attributes {
+        program_fd: program.as_raw_fd() as u32,
+        returned: 0,
+        length_in: packet.len() as u32,
+        length_out: after.len() as u32,
+        packet_in: packet.as_ptr(),
+        packet_out: after.as_mut_ptr(),
+        repeat,
+        duration: 0,
+        context_length_in: context.len() as u32,
+        context_length_out: 0,
+        context_in: if context.is_empty() { std::ptr::null() } else { context.as_ptr() },
+        context_out: std::ptr::null_mut(),
+    };
+    // SAFETY: these are the command's attributes; lengths are those of what the pointers point to.
+    unsafe { bpf(command::PROG_TEST_RUN, &mut attributes) }?;
+    let Attributes { returned, length_out, duration, .. } = attributes;
+    Ok(TestRun { returned, length: length_out, duration })
 }
 
 /// Creates an array with one element of 32 bits.
@@ -97,8 +274,7 @@ pub(super) fn create_array_of_maps(inner: BorrowedFd<'_>) -> io::Result<OwnedFd>
     unsafe { open(command::MAP_CREATE, &mut attributes) }
 }
 
-/// Sets an element of an array. Of a per-CPU array, `value` holds that of every possible processor, each
-/// rounded up to 8 octets.
+/// Sets an element of an array.
 ///
 /// # Safety
 /// `value` must be as long as an element of the map.
@@ -157,52 +333,9 @@ pub(super) fn remove_program(map: BorrowedFd<'_>) -> io::Result<()> {
     unsafe { bpf(command::MAP_DELETE_ELEM, &mut attributes) }.map(drop)
 }
 
-/// Reads elements of an array, from `first` on, `count` or as many as there are; says how many.
-///
-/// # Safety
-/// `values` must have room for `count` elements as [`update`] describes them.
-pub(super) unsafe fn look_up_batch(
-    map: BorrowedFd<'_>,
-    first: u32,
-    count: usize,
-    values: &mut [u64],
-) -> io::Result<usize> {
-    #[repr(C)]
-    struct Attributes {
-        in_batch: *const u32,
-        out_batch: *mut u32,
-        keys: *mut u32,
-        values: *mut u64,
-        count: u32,
-        map_fd: u32,
-        element_flags: u64,
-        flags: u64,
-    }
-    // The kernel goes on behind the key that it is given.
-    let last = first.wrapping_sub(1);
-    let (mut next, mut keys) = (0, vec![0; count]);
-    let mut attributes = Attributes {
-        in_batch: if first == 0 { std::ptr::null() } else { &raw const last },
-        out_batch: &raw mut next,
-        keys: keys.as_mut_ptr(),
-        values: values.as_mut_ptr(),
-        count: count as u32,
-        map_fd: map.as_raw_fd() as u32,
-        element_flags: 0,
-        flags: 0,
-    };
-    // SAFETY: these are the command's attributes; there is room for as many keys as are asked for, and the
-    // caller answers for the values.
-    match unsafe { bpf(command::MAP_LOOKUP_BATCH, &mut attributes) } {
-        // "No more": what there was has been read.
-        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
-        Ok(_) | Err(_) => Ok(attributes.count as usize),
-    }
-}
-
 #[repr(C)]
 struct Object {
-    path: *const libc::c_char,
+    path: *const c_char,
     fd: u32,
     flags: u32,
 }

@@ -1,100 +1,64 @@
 //! Reading the counters.
 //!
-//! They are per-CPU arrays, but for those of routes, of which there may be millions. Ids are given out from 0 on, so what has to be read of an array are its
-//! elements up to the highest id that has been in use; many at once, as a system call for each would
-//! take most of the time.
+//! Each processor has its own, in a table that is mapped into our memory. Ids are given out from 0 on, so what has to be
+//! read are the counters of ids up to the highest one that has been in use.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dproxy_common::abi::{BackendCounters, ListenerCounters, Processor};
+use dproxy_common::{
+    abi::{BackendCounters, Entry, ListenerCounters, Processor},
+    reason::Reason,
+};
 
-use super::{CounterId, Counters, DatapathError, bpf, table::Table};
-use crate::control::Patch;
+use super::{CounterId, Counters, DatapathError, table::Table};
+use crate::control::{Capacity, Patch};
 
 /// Words of a [`Processor`].
 const PROCESSOR_WORDS: usize = size_of::<Processor>() / 8;
 
-/// Elements read by one system call, at most.
-const BATCH: usize = 256;
-
-/// A per-CPU array whose elements are `WORDS` counters.
+/// Counters by id, `WORDS` for each: a run of ids for each processor.
 #[derive(Debug)]
-struct PerCpu<const WORDS: usize> {
-    map: OwnedFd,
-    processors: usize,
-}
-
-impl<const WORDS: usize> PerCpu<WORDS> {
-    /// The first `count` elements, each added up over the processors.
-    fn sums(&self, count: usize) -> io::Result<Vec<[u64; WORDS]>> {
-        let mut sums = Vec::with_capacity(count);
-        let mut values = vec![0; count.min(BATCH) * self.processors * WORDS];
-        while sums.len() < count {
-            let wanted = (count - sums.len()).min(BATCH);
-            // SAFETY: an element has `WORDS` words for each processor, and `values` room for `BATCH` of
-            // them or for all.
-            let read =
-                unsafe { bpf::look_up_batch(self.map.as_fd(), sums.len() as u32, wanted, &mut values) }?;
-            if read == 0 {
-                break;
-            }
-            sums.extend(values.chunks_exact(self.processors * WORDS).take(read).map(add_up));
-        }
-        Ok(sums)
-    }
-
-    fn clear(&self, index: u32) -> io::Result<()> {
-        // SAFETY: as long as an element.
-        unsafe { bpf::update(self.map.as_fd(), index, &vec![0u64; self.processors * WORDS]) }
-    }
-}
-
-fn add_up<const WORDS: usize>(element: &[u64]) -> [u64; WORDS] {
-    let mut sum = [0u64; WORDS];
-    for processor in element.chunks_exact(WORDS) {
-        for (sum, counter) in sum.iter_mut().zip(processor) {
-            *sum = sum.wrapping_add(*counter);
-        }
-    }
-    sum
-}
-
-/// Counters of routes: a run for each processor, in our own memory.
-#[derive(Debug)]
-struct RouteCounters {
-    counters: Table<u64>,
+struct ByProcessor<T, const WORDS: usize> {
+    counters: Table<T>,
     ids: u32,
     processors: u32,
 }
 
-impl RouteCounters {
-    fn map(map: BorrowedFd<'_>, ids: u32, processors: usize) -> Result<Self, DatapathError> {
-        let processors = processors as u32;
-        let counters = Table::map(map, ids * processors).map_err(|error| {
-            DatapathError(format!("cannot map the counters of routes into memory: {error}"))
-        })?;
+impl<T: Entry, const WORDS: usize> ByProcessor<T, WORDS> {
+    fn map(map: BorrowedFd<'_>, ids: u32, processors: u32) -> Result<Self, DatapathError> {
+        const { assert!(size_of::<T>() == WORDS * 8) };
+        let counters = Table::map(map, ids.saturating_mul(processors))
+            .map_err(|error| DatapathError(format!("cannot map counters into memory: {error}")))?;
         Ok(Self { counters, ids, processors })
     }
 
-    /// That of one route, on each processor.
-    fn of(&self, id: u32) -> impl Iterator<Item = &AtomicU64> {
-        (0..self.processors).filter_map(move |processor| self.counters.word(processor * self.ids + id, 0))
+    /// A word of an id's, on each processor.
+    fn word(&self, id: u32, word: usize) -> impl Iterator<Item = &AtomicU64> {
+        (0..self.processors)
+            .filter_map(move |processor| self.counters.word(processor * self.ids + id, word * 8))
     }
 
-    /// Those of the first `count` routes, each added up over the processors.
-    fn sums(&self, count: usize) -> Vec<u64> {
-        let sum =
-            |id| self.of(id).fold(0u64, |sum, counter| sum.wrapping_add(counter.load(Ordering::Relaxed)));
-        (0..count as u32).map(sum).collect()
+    /// Those of one id, added up over the processors.
+    fn sum(&self, id: u32) -> [u64; WORDS] {
+        std::array::from_fn(|word| {
+            let counters = self.word(id, word).map(|counter| counter.load(Ordering::Relaxed));
+            counters.fold(0, u64::wrapping_add)
+        })
+    }
+
+    /// Those of the first `count` ids.
+    fn sums(&self, count: usize) -> impl Iterator<Item = [u64; WORDS]> {
+        (0..count as u32).map(|id| self.sum(id))
     }
 
     fn clear(&self, id: u32) -> io::Result<()> {
         if id >= self.ids {
             return Err(io::Error::from_raw_os_error(libc::ENOENT));
         }
-        self.of(id).for_each(|counter| counter.store(0, Ordering::Relaxed));
+        let words = (0..WORDS).flat_map(|word| self.word(id, word));
+        words.for_each(|counter| counter.store(0, Ordering::Relaxed));
         Ok(())
     }
 }
@@ -111,11 +75,11 @@ struct InUse {
 /// The maps of counters.
 #[derive(Debug)]
 pub(super) struct CounterMaps {
-    processors: PerCpu<PROCESSOR_WORDS>,
-    listeners: PerCpu<2>,
-    routes: RouteCounters,
-    pools: PerCpu<1>,
-    backends: PerCpu<8>,
+    processors: ByProcessor<Processor, PROCESSOR_WORDS>,
+    listeners: ByProcessor<ListenerCounters, 2>,
+    routes: ByProcessor<u64, 1>,
+    pools: ByProcessor<u64, 1>,
+    backends: ByProcessor<BackendCounters, 8>,
     in_use: InUse,
     /// What routes and pools had counted in smaller tables.
     before: Before,
@@ -132,31 +96,28 @@ fn add_before(counts: &mut [u64], before: &[u64]) {
     counts.iter_mut().zip(before).for_each(|(count, before)| *count = count.wrapping_add(*before));
 }
 
-const _: () = assert!(size_of::<ListenerCounters>() == 2 * 8 && size_of::<BackendCounters>() == 8 * 8);
-
 impl CounterMaps {
-    /// Opens them, on a machine that may have so many processors, with counters for so many routes; `map` finds one
-    /// by its name.
-    pub(super) fn open(
-        processors: usize,
-        route_ids: u32,
-        map: impl Fn(&str) -> Result<OwnedFd, DatapathError>,
+    /// Opens them, on a machine whose processors have numbers below `processors`; `map` finds one by its name.
+    pub(super) fn open<'a>(
+        processors: u32,
+        capacity: &Capacity,
+        map: impl Fn(&str) -> Result<BorrowedFd<'a>, DatapathError>,
     ) -> Result<Self, DatapathError> {
         Ok(Self {
-            processors: PerCpu { map: map("PROCESSORS")?, processors },
-            listeners: PerCpu { map: map("LISTENER_COUNTERS")?, processors },
-            routes: RouteCounters::map(map("ROUTE_COUNTERS")?.as_fd(), route_ids, processors)?,
-            pools: PerCpu { map: map("POOL_COUNTERS")?, processors },
-            backends: PerCpu { map: map("BACKEND_COUNTERS")?, processors },
+            processors: ByProcessor::map(map("PROCESSORS")?, 1, processors)?,
+            listeners: ByProcessor::map(map("LISTENER_COUNTERS")?, capacity.listener_ids, processors)?,
+            routes: ByProcessor::map(map("ROUTE_COUNTERS")?, capacity.route_ids, processors)?,
+            pools: ByProcessor::map(map("POOL_COUNTERS")?, capacity.pool_ids(), processors)?,
+            backends: ByProcessor::map(map("BACKEND_COUNTERS")?, capacity.backend_ids, processors)?,
             in_use: InUse::default(),
             before: Before::default(),
         })
     }
 
     /// What routes and pools have counted until now.
-    pub(super) fn so_far(&self) -> Result<Before, DatapathError> {
-        let Counters { routes, pools, .. } = self.read()?;
-        Ok(Before { routes, pools })
+    pub(super) fn so_far(&self) -> Before {
+        let Counters { routes, pools, .. } = self.read();
+        Before { routes, pools }
     }
 
     /// Goes on from there.
@@ -182,34 +143,25 @@ impl CounterMaps {
     }
 
     /// Reads all counters of ids that have been in use.
-    pub(super) fn read(&self) -> Result<Counters, DatapathError> {
-        let counters = || -> io::Result<Counters> {
-            let sums = self.processors.sums(1)?;
-            let [_random, _next, _number, received, overwritten, reasons @ ..] =
-                sums.first().unwrap_or(&[0; PROCESSOR_WORDS]);
-            let mut counters = Counters {
-                received: *received,
-                reasons: reasons.to_vec(),
-                slots_overwritten: *overwritten,
-                listeners: self.listeners()?,
-                routes: self.routes.sums(self.in_use.routes),
-                pools: singles(self.pools.sums(self.in_use.pools)?),
-                backends: self.backends.sums(self.in_use.backends)?.into_iter().map(backend).collect(),
-            };
-            add_before(&mut counters.routes, &self.before.routes);
-            add_before(&mut counters.pools, &self.before.pools);
-            Ok(counters)
+    pub(super) fn read(&self) -> Counters {
+        let [_random, _next, received, overwritten, counts @ ..] = self.processors.sum(0);
+        let mut counters = Counters {
+            received,
+            reasons: counts[..Reason::COUNT].to_vec(),
+            slots_overwritten: overwritten,
+            listeners: self.read_listeners(),
+            routes: self.routes.sums(self.in_use.routes).flatten().collect(),
+            pools: self.pools.sums(self.in_use.pools).flatten().collect(),
+            backends: self.backends.sums(self.in_use.backends).map(backend).collect(),
         };
-        counters().map_err(unreadable)
+        add_before(&mut counters.routes, &self.before.routes);
+        add_before(&mut counters.pools, &self.before.pools);
+        counters
     }
 
     /// Reads those of listeners.
-    pub(super) fn read_listeners(&self) -> Result<Vec<ListenerCounters>, DatapathError> {
-        self.listeners().map_err(unreadable)
-    }
-
-    fn listeners(&self) -> io::Result<Vec<ListenerCounters>> {
-        Ok(self.listeners.sums(self.in_use.listeners)?.into_iter().map(listener).collect())
+    pub(super) fn read_listeners(&self) -> Vec<ListenerCounters> {
+        self.listeners.sums(self.in_use.listeners).map(listener).collect()
     }
 
     /// Sets the counters of an id to zero.
@@ -228,14 +180,6 @@ impl CounterMaps {
         };
         cleared.map_err(|error| DatapathError(format!("cannot clear the counters of {counter:?}: {error}")))
     }
-}
-
-fn unreadable(error: io::Error) -> DatapathError {
-    DatapathError(format!("cannot read the counters: {error}; restart dproxy"))
-}
-
-fn singles(sums: Vec<[u64; 1]>) -> Vec<u64> {
-    sums.into_iter().map(|[sum]| sum).collect()
 }
 
 fn listener([queries, responses]: [u64; 2]) -> ListenerCounters {

@@ -6,11 +6,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use aya::{Ebpf, programs::SchedClassifier};
-
 use super::{
-    DatapathError, bpf,
-    load::{explain_program, incomplete},
+    DatapathError,
+    bpf::{self, ProgramKind},
+    load::explain,
+    object::Object,
     pins::{self, Pins},
 };
 
@@ -19,24 +19,14 @@ pub(super) const PROGRAM: &str = "dproxy_egress";
 
 /// Loads the program, if this kernel can attach it. If not, why: the text completes "it is on this host,
 /// and …".
-pub(super) fn load(ebpf: &mut Ebpf) -> Result<(), String> {
-    let loaded = program_mut(ebpf).map_err(|error| error.0)?;
-    loaded.load().map_err(|error| explain_program(&error).to_string())?;
-    let program = loaded.fd().map_err(|_| incomplete().0)?;
+pub(super) fn load(object: &Object) -> Result<OwnedFd, String> {
+    let program =
+        object.load(PROGRAM, ProgramKind::Classifier).map_err(|refusal| explain(&refusal).to_string())?;
     // No interface has this index. A kernel without TCX does not even look for it.
     match bpf::create_egress_link(program.as_fd(), 0) {
-        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(program),
         Ok(_) | Err(_) => Err("this kernel has no TCX links (Linux 6.6)".to_owned()),
     }
-}
-
-/// The program of an object, loaded or not.
-pub(super) fn program(ebpf: &Ebpf) -> Result<&SchedClassifier, DatapathError> {
-    ebpf.program(PROGRAM).and_then(|program| program.try_into().ok()).ok_or_else(incomplete)
-}
-
-fn program_mut(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, DatapathError> {
-    ebpf.program_mut(PROGRAM).and_then(|program| program.try_into().ok()).ok_or_else(incomplete)
 }
 
 /// The way out by an interface that is ours to serve.

@@ -5,11 +5,9 @@
 //! that: a link has its program, and a program its maps.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::mem::{offset_of, size_of};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
 
 use dproxy_common::abi::{ABI_VERSION, MAGIC, NatSettings, Settings};
 
@@ -32,9 +30,6 @@ pub(super) const MAPS: [&str; 10] = [
     "PREDECESSOR",
 ];
 
-/// The kernel keeps so much of a map's name.
-const NAME: usize = 15;
-
 /// A program that serves, or has served until now.
 #[derive(Debug)]
 pub(super) struct Predecessor {
@@ -55,12 +50,12 @@ impl Predecessor {
         let describe = |map: BorrowedFd<'_>| Ok((map.try_clone_to_owned()?, objects::map_info(map)?));
         let mut maps = BTreeMap::new();
         for name in MAPS {
-            let map = describe(loaded.map(name)?).map_err(|error: io::Error| {
+            let map = describe(loaded.programs.map(name)?).map_err(|error: io::Error| {
                 DatapathError(format!("cannot look into the map {name}: {error}"))
             })?;
-            maps.insert(name[..name.len().min(NAME)].to_owned(), map);
+            maps.insert(bpf::kept_name(name).to_owned(), map);
         }
-        Ok(Self { program: own(loaded.program()?)?, nat: Some(loaded.settings.nat), maps })
+        Ok(Self { program: own(loaded.programs.xdp.as_fd())?, nat: Some(loaded.settings.nat), maps })
     }
 
     fn of(program: OwnedFd) -> io::Result<Self> {
@@ -77,13 +72,16 @@ impl Predecessor {
         Ok(Self { program, nat, maps })
     }
 
-    /// Can a program with these options take over its flights?
-    pub(super) fn fits(&self, options: &KernelOptions) -> bool {
-        let sizes = maps::sizes(&options.capacity);
+    /// Can a program with these options, for so many processors, take over its flights?
+    pub(super) fn fits(&self, options: &KernelOptions, processors: u32) -> bool {
+        let sizes = maps::sizes(&options.capacity, processors);
         let has = |map: &str| {
-            let wanted = sizes.iter().find(|(name, _)| *name == map).map(|(_, entries)| *entries);
-            let found = self.maps.get(&map[..map.len().min(NAME)]);
-            found.is_some_and(|(_, info)| wanted.is_none_or(|entries| entries == info.max_entries))
+            let wanted = sizes.iter().find(|size| size.name == map);
+            let found = self.maps.get(bpf::kept_name(map));
+            found.is_some_and(|(_, info)| {
+                let octets = u64::from(info.value_size) * u64::from(info.max_entries);
+                wanted.is_none_or(|wanted| wanted.octets() == octets)
+            })
         };
         let ports = options.nat_ports;
         let wanted = (options.capacity.slot_bits, u32::from(ports.first()), u32::from(ports.bits()));
@@ -91,8 +89,12 @@ impl Predecessor {
         self.nat.map(numbers) == Some(wanted) && MAPS.iter().all(|map| has(map))
     }
 
-    fn map(&self, name: &str) -> Option<BorrowedFd<'_>> {
-        self.maps.get(&name[..name.len().min(NAME)]).map(|(map, _)| map.as_fd())
+    /// The map of this name, if it is one of flights.
+    pub(super) fn flight(&self, name: &str) -> Option<BorrowedFd<'_>> {
+        if !MAPS.contains(&name) {
+            return None;
+        }
+        self.maps.get(bpf::kept_name(name)).map(|(map, _)| map.as_fd())
     }
 }
 
@@ -116,65 +118,6 @@ fn settings(data: &[u8]) -> Option<NatSettings> {
     // SAFETY: any octets are a `Settings`, which is an `Entry`; an array of octets need not be aligned.
     let settings = unsafe { octets.as_ptr().cast::<Settings>().read_unaligned() };
     (version == Some(ABI_VERSION)).then_some(settings.nat)
-}
-
-/// Names for a predecessor's maps, for as long as the loader needs to find them: it takes maps from a BPF file system
-/// alone.
-pub(super) struct Lent {
-    folder: PathBuf,
-}
-
-/// How the folders' names begin; the process's id follows.
-const FOLDER: &str = "loading-";
-
-impl Lent {
-    pub(super) fn new(predecessor: &Predecessor, bpffs: &Path) -> Result<Self, DatapathError> {
-        remove_forgotten(bpffs);
-        let lent = Self { folder: bpffs.join(format!("{FOLDER}{}", std::process::id())) };
-        let lend = || -> io::Result<()> {
-            fs::create_dir_all(&lent.folder)?;
-            MAPS.into_iter().try_for_each(|name| {
-                let map = predecessor.map(name).ok_or(io::ErrorKind::NotFound)?;
-                bpf::pin(map, &lent.path(name))
-            })
-        };
-        lend().map_err(|error| {
-            DatapathError(format!("cannot lend maps in {}: {error}", lent.folder.display()))
-        })?;
-        Ok(lent)
-    }
-
-    /// Where a map is.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        remove(&self.folder);
-    }
-}
-
-/// Removes what a process that was killed meanwhile has left.
-fn remove_forgotten(bpffs: &Path) {
-    for entry in fs::read_dir(bpffs).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(FOLDER));
-        let is_forgotten = |process: &str| {
-            process.parse() == Ok(std::process::id()) || !Path::new("/proc").join(process).exists()
-        };
-        if process.is_some_and(is_forgotten) {
-            remove(&entry.path());
-        }
-    }
-}
-
-fn remove(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        super::pins::remove(&entry.path());
-    }
-    let _ = fs::remove_dir(folder);
 }
 
 #[cfg(test)]

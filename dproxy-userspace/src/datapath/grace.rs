@@ -27,7 +27,7 @@ impl GracePeriod {
         maps().map_err(|error| match error.raw_os_error() {
             Some(libc::EPERM) => LoadError::impossible(super::NEEDS_ROOT),
             Some(libc::ENOSYS) => {
-                LoadError::impossible("this kernel has no bpf(2); the fast path needs Linux 5.15 or newer")
+                LoadError::impossible("this kernel has no bpf(2); the fast path needs Linux 6.1 or newer")
             }
             _ => DatapathError(format!("cannot create a BPF map: {error}")).into(),
         })

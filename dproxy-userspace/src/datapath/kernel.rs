@@ -1,6 +1,7 @@
 //! The fast path in the kernel.
 
 use std::mem;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -18,8 +19,9 @@ use super::{
     egress,
     flights::Predecessor,
     grace::GracePeriod,
-    load,
+    load::Programs,
     loaded::Loaded,
+    objects,
     pins::Pins,
 };
 use crate::control::{Capacity, Held, Patch, SnapshotNames};
@@ -105,12 +107,13 @@ impl Kernel {
     /// interface, if it is 0; `repeat` times, each on what the one before has made of the frame. Unlike
     /// [`Datapath::explain`], this counts, and takes slots.
     pub fn run(&self, frame: &[u8], interface: u32, repeat: u32) -> Result<Run, DatapathError> {
-        ask::run(load::program(&self.loaded.ebpf)?, frame, interface, repeat)
+        ask::run(self.loaded.programs.xdp.as_fd(), frame, interface, repeat)
     }
 
     /// Runs the egress program on a frame that leaves.
     pub fn run_egress(&self, frame: &[u8]) -> Result<Run, DatapathError> {
-        ask::run_egress(egress::program(&self.loaded.ebpf)?, frame)
+        let program = self.loaded.programs.egress.as_ref().map_err(|why| DatapathError(why.clone()))?;
+        ask::run_egress(program.as_fd(), frame)
     }
 
     /// How queries in flight are numbered.
@@ -125,18 +128,19 @@ impl Kernel {
 
     /// What the kernel says about each program that was loaded.
     pub fn programs(&self) -> Vec<LoadedProgram> {
-        let xdp = load::program(&self.loaded.ebpf).ok().and_then(|program| program.info().ok());
-        let egress = egress::program(&self.loaded.ebpf).ok().and_then(|program| program.info().ok());
-        let programs = [(super::PROGRAM, xdp), (egress::PROGRAM, egress)];
-        let known = programs.into_iter().filter_map(|(name, info)| Some((name, info?)));
-        known
-            .map(|(name, info)| LoadedProgram {
+        let Programs { xdp, egress, .. } = &self.loaded.programs;
+        let programs = [(super::PROGRAM, Some(xdp)), (egress::PROGRAM, egress.as_ref().ok())];
+        let known = programs.into_iter().filter_map(|(name, program)| {
+            let info = objects::program_info(program?.as_fd()).ok()?;
+            Some(LoadedProgram {
                 name,
-                id: info.id(),
-                verified_instructions: info.verified_instruction_count(),
-                machine_code: info.size_jitted(),
+                id: info.id,
+                verified_instructions: (info.verified_instructions != 0)
+                    .then_some(info.verified_instructions),
+                machine_code: info.jited_length,
             })
-            .collect()
+        });
+        known.collect()
     }
 
     /// The interfaces.
@@ -235,11 +239,7 @@ impl Datapath for Kernel {
         self.options = options;
         // Only now has the last packet been counted there.
         self.grace.wait();
-        match smaller.counters.so_far() {
-            Ok(counters) => self.loaded.counters.go_on(counters),
-            // Packets are in the larger tables already.
-            Err(error) => tracing::warn!("some counters begin anew: {error}"),
-        }
+        self.loaded.counters.go_on(smaller.counters.so_far());
         Ok(())
     }
 
@@ -270,7 +270,7 @@ impl Datapath for Kernel {
     }
 
     fn egress(&self) -> Result<(), String> {
-        self.loaded.egress.clone()
+        self.loaded.programs.egress.as_ref().map(drop).map_err(String::clone)
     }
 
     fn explain(&self, frame: &[u8], number: u64) -> Result<Explain, DatapathError> {
@@ -278,11 +278,11 @@ impl Datapath for Kernel {
     }
 
     fn counters(&self) -> Result<Counters, DatapathError> {
-        self.loaded.counters.read()
+        Ok(self.loaded.counters.read())
     }
 
     fn listener_counters(&self) -> Result<Vec<ListenerCounters>, DatapathError> {
-        self.loaded.counters.read_listeners()
+        Ok(self.loaded.counters.read_listeners())
     }
 
     fn clear(&mut self, counter: CounterId) -> Result<(), DatapathError> {
@@ -291,7 +291,8 @@ impl Datapath for Kernel {
 
     fn attach(&mut self) -> Result<(), DatapathError> {
         let (loaded, active) = (&self.loaded, self.loaded.maps.active());
-        let programs = (loaded.program()?, loaded.egress_program()?);
+        let Programs { xdp, egress, .. } = &loaded.programs;
+        let programs = (xdp.as_fd(), egress.as_ref().ok().map(AsFd::as_fd));
         let hands_over = self.handing_back.is_some() && !loaded.shares_flights;
         // One interface gets its program after the other, which takes milliseconds. Meanwhile the reply to a query
         // that came by one may leave by another, whose program has to know it. Those that share flights do; else all

@@ -1,14 +1,10 @@
 //! From the object to a loaded program with maps of the right sizes.
 
-use std::error::Error;
 use std::io;
-use std::iter;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use aya::{
-    Ebpf, EbpfLoader, Pod,
-    programs::{ProgramError, Xdp},
-    util::KernelVersion,
-};
+use aya::util::KernelVersion;
 use dproxy_common::{
     abi::{ABI_VERSION, MAGIC, NatSettings, Settings, TokenKeys},
     nat,
@@ -16,8 +12,12 @@ use dproxy_common::{
 
 use super::{
     DatapathError, KernelOptions, NEEDS_ROOT, PROGRAM,
-    flights::{self, Lent, Predecessor},
-    maps,
+    bpf::{self, Definition, ProgramKind},
+    egress,
+    flights::Predecessor,
+    loaded::own,
+    maps::{self, Size},
+    object::{MapError, Maps, Object, Refusal},
 };
 
 /// The compiled program, as the build script leaves it.
@@ -28,16 +28,24 @@ pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_
 pub(super) static OBJECT_WITH_CALLS: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dproxy-calls"));
 
-/// The oldest kernel whose `BPF_PROG_TEST_RUN` takes metadata for XDP, which explaining needs.
-const OLDEST: KernelVersion = KernelVersion::new(5, 15, 0);
+/// The oldest kernel whose arrays have elements of more than 4 MiB (array_map_alloc_check), which tables need.
+const OLDEST: KernelVersion = KernelVersion::new(6, 1, 0);
 
-/// [`Settings`] as the loader takes them.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Global(Settings);
+/// What the kernel has of an object.
+#[derive(Debug)]
+pub(super) struct Programs {
+    pub(super) xdp: OwnedFd,
+    /// Why there is none, if so; see [`egress::load`].
+    pub(super) egress: Result<OwnedFd, String>,
+    maps: Maps,
+}
 
-// SAFETY: `Settings` is an `Entry`: integers, without padding.
-unsafe impl Pod for Global {}
+impl Programs {
+    /// A map, or a table.
+    pub(super) fn map(&self, name: &str) -> Result<BorrowedFd<'_>, DatapathError> {
+        self.maps.get(name).map(AsFd::as_fd).ok_or_else(incomplete)
+    }
+}
 
 /// Why there is no fast path.
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +74,13 @@ impl LoadError {
     }
 }
 
-/// Creates the maps, but for those of its predecessor's flights, if it takes these over, and loads the program. The
-/// machine may have so many processors.
+/// Creates the maps, but for those of its predecessor's flights, if it takes these over, and loads the program. Numbers of
+/// the machine's processors are below `processors`.
 pub(super) fn load(
     options: &KernelOptions,
     predecessor: Option<&Predecessor>,
-    processors: usize,
-) -> Result<(Ebpf, Settings), LoadError> {
+    processors: u32,
+) -> Result<(Programs, Settings), LoadError> {
     if let Ok(running) = KernelVersion::current()
         && running < OLDEST
     {
@@ -80,16 +88,16 @@ pub(super) fn load(
             "this is Linux {running}; the fast path needs {OLDEST} or newer"
         )));
     }
-    let settings = settings(options, predecessor.and_then(|predecessor| predecessor.nat))?;
-    let ebpf = match load_object(OBJECT, settings, options, predecessor, processors)? {
-        Some(ebpf) => ebpf,
+    let settings = settings(options, processors, predecessor.and_then(|predecessor| predecessor.nat))?;
+    let programs = match load_object(OBJECT, settings, options, predecessor)? {
+        Some(programs) => programs,
         None => {
             tracing::info!("this kernel's verifier gives up on the faster program, so a slower one is used");
-            load_object(OBJECT_WITH_CALLS, settings, options, predecessor, processors)?
+            load_object(OBJECT_WITH_CALLS, settings, options, predecessor)?
                 .ok_or_else(|| DatapathError("this kernel's verifier gives up on the program".to_owned()))?
         }
     };
-    Ok((ebpf, settings))
+    Ok((programs, settings))
 }
 
 /// The same with a certain object; `None` if it is more than the verifier looks at.
@@ -98,38 +106,68 @@ pub(super) fn load_object(
     settings: Settings,
     options: &KernelOptions,
     predecessor: Option<&Predecessor>,
-    processors: usize,
-) -> Result<Option<Ebpf>, LoadError> {
-    let lent = predecessor.map(|predecessor| Lent::new(predecessor, &options.bpffs)).transpose()?;
-    let global = Global(settings);
-    let mut loader = EbpfLoader::new();
-    loader.override_global("SETTINGS", &global, true);
+) -> Result<Option<Programs>, LoadError> {
+    // SAFETY: `Settings` is an `Entry`: integers, without padding.
+    let octets: [u8; size_of::<Settings>()] = unsafe { mem::transmute(settings) };
     // Off, the verifier removes what makes the lines.
-    let log_level = if options.log_packets { aya_log::Level::Trace as u8 } else { 0 };
-    loader.override_global(aya_log::LEVEL, &log_level, true);
-    for (map, entries) in maps::sizes(&options.capacity) {
-        loader.map_max_entries(map, entries);
-    }
-    loader.map_max_entries("ROUTE_COUNTERS", options.capacity.route_ids.saturating_mul(processors as u32));
-    if let Some(lent) = &lent {
-        for map in flights::MAPS {
-            loader.map_pin_path(map, lent.path(map));
+    let log_level = [if options.log_packets { aya_log::Level::Trace as u8 } else { 0 }];
+    let mut object = Object::read(object, &[("SETTINGS", &octets), (aya_log::LEVEL, &log_level)])?;
+    let sizes = maps::sizes(&options.capacity, settings.processors);
+    object.link(|name, is_table| -> Result<Option<OwnedFd>, LoadError> {
+        if let Some(flight) = predecessor.and_then(|predecessor| predecessor.flight(name)) {
+            return Ok(Some(own(flight)?));
+        }
+        let size = sizes.iter().find(|size| size.name == name);
+        size.map(|size| create(size, is_table)).transpose()
+    })?;
+    let xdp = match object.load(PROGRAM, ProgramKind::Xdp) {
+        Ok(xdp) => xdp,
+        Err(refusal) if refusal.error.raw_os_error() == Some(libc::E2BIG) => return Ok(None),
+        Err(refusal) => return Err(explain(&refusal)),
+    };
+    let egress = egress::load(&object);
+    Ok(Some(Programs { xdp, egress, maps: object.into_maps() }))
+}
+
+/// The verifier follows no offset in an element beyond this (`BPF_MAX_VAR_OFF`).
+const LARGEST_TABLE: u64 = 1 << 29;
+
+/// Creates a map. As a table, it has one element for all entries.
+fn create(size: &Size, is_table: bool) -> Result<OwnedFd, LoadError> {
+    let definition = match is_table {
+        false => Definition::array(size.entry, size.entries),
+        true if size.octets() <= LARGEST_TABLE => Definition::array(size.octets() as u32, 1),
+        true => {
+            let error =
+                io::Error::other(format!("it would have {} octets of {LARGEST_TABLE}", size.octets()));
+            return Err(LoadError::Failed(no_memory(size.name, &error)));
+        }
+    };
+    let created = bpf::create_map(size.name, &definition);
+    Ok(created.map_err(|error| MapError { name: size.name.to_owned(), error })?)
+}
+
+impl From<MapError> for LoadError {
+    fn from(MapError { name, error }: MapError) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EPERM) => LoadError::impossible(NEEDS_ROOT),
+            Some(libc::ENOMEM | libc::E2BIG) => Self::Failed(no_memory(&name, &error)),
+            _ => Self::Failed(DatapathError(format!("cannot create the table {name}: {error}"))),
         }
     }
-    let mut ebpf = loader.load(object).map_err(|error| explain_object(&error))?;
-    match program_mut(&mut ebpf)?.load() {
-        Ok(()) => Ok(Some(ebpf)),
-        Err(error) if is_too_large(&error) => Ok(None),
-        Err(error) => Err(explain_program(&error)),
-    }
 }
 
-/// Has the verifier given up, rather than found a fault?
-fn is_too_large(error: &ProgramError) -> bool {
-    matches!(error, ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::E2BIG))
+fn no_memory(name: &str, error: &io::Error) -> DatapathError {
+    DatapathError(format!(
+        "no memory for the tables ({name}: {error}); lower fast_path.slots or fast_path.routes"
+    ))
 }
 
-fn settings(options: &KernelOptions, nat: Option<NatSettings>) -> Result<Settings, DatapathError> {
+fn settings(
+    options: &KernelOptions,
+    processors: u32,
+    nat: Option<NatSettings>,
+) -> Result<Settings, DatapathError> {
     let [explain_key, first, second] = random()?;
     let KernelOptions { capacity, nat_ports, .. } = options;
     let token_bits = nat::token_bits(u32::from(nat_ports.bits()));
@@ -150,6 +188,10 @@ fn settings(options: &KernelOptions, nat: Option<NatSettings>) -> Result<Setting
         long_names: capacity.long_names,
         pools: capacity.pool_ids(),
         route_ids: capacity.route_ids,
+        backends: capacity.backend_ids,
+        listeners: capacity.listener_ids,
+        next_hops: capacity.next_hops,
+        processors,
         reserved: 0,
         candidate_lines: capacity.candidate_lines,
     })
@@ -167,45 +209,22 @@ pub(super) fn random<const N: usize>() -> Result<[u64; N], DatapathError> {
     }
 }
 
-/// The program of an object that [`load`] has loaded.
-pub(super) fn program(ebpf: &Ebpf) -> Result<&Xdp, DatapathError> {
-    ebpf.program(PROGRAM).and_then(|program| program.try_into().ok()).ok_or_else(incomplete)
-}
-
-fn program_mut(ebpf: &mut Ebpf) -> Result<&mut Xdp, DatapathError> {
-    ebpf.program_mut(PROGRAM).and_then(|program| program.try_into().ok()).ok_or_else(incomplete)
-}
-
 /// The object and this code were not built together.
 pub(super) fn incomplete() -> DatapathError {
     DatapathError("this dproxy was built with another eBPF object than its own; build it again".to_owned())
 }
 
-fn explain_object(error: &(dyn Error + 'static)) -> LoadError {
-    let chain: Vec<_> = iter::successors(Some(error), |&error| error.source()).collect();
-    let number = chain.iter().find_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error());
-    let text = chain.iter().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    LoadError::Failed(DatapathError(match number {
-        Some(libc::EPERM) => return LoadError::impossible(NEEDS_ROOT),
-        Some(libc::ENOMEM | libc::E2BIG) => {
-            format!("no memory for the tables ({text}); lower fast_path.slots or fast_path.routes")
-        }
-        _ => format!("cannot create the tables: {text}"),
-    }))
-}
-
-pub(super) fn explain_program(error: &ProgramError) -> LoadError {
-    let ProgramError::LoadError { io_error, verifier_log } = error else { return explain_object(error) };
-    if io_error.raw_os_error() == Some(libc::EPERM) {
+/// Why the kernel does not take a program.
+pub(super) fn explain(Refusal { error, log }: &Refusal) -> LoadError {
+    if error.raw_os_error() == Some(libc::EPERM) {
         return LoadError::impossible(NEEDS_ROOT);
     }
-    let log = verifier_log.to_string();
     // Behind what is wrong come statistics.
     const STATISTICS: [&str; 3] = ["processed ", "stack depth ", "verification time "];
     let is_statistics = |line: &&str| line.is_empty() || STATISTICS.iter().any(|text| line.starts_with(text));
     let reason = log.lines().rev().find(|line| !is_statistics(line));
     LoadError::Failed(DatapathError(format!(
-        "this kernel does not accept the program ({io_error}: {}); please report this with the output of `uname -r`",
+        "this kernel does not accept the program ({error}: {}); please report this with the output of `uname -r`",
         reason.unwrap_or("no reason given")
     )))
 }

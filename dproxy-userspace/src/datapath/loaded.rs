@@ -1,10 +1,11 @@
 //! A loaded program, and its maps.
 
+use std::fs;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aya::{Ebpf, maps::Map};
 use dproxy_common::{
     abi::{Processor, Settings, Slot},
     explain::Explain,
@@ -14,9 +15,8 @@ use dproxy_common::{
 use super::{
     DatapathError, Inheritance, KernelOptions, LoadError, ask, bpf,
     counters::CounterMaps,
-    egress,
     flights::Predecessor,
-    load::{self, incomplete},
+    load::{self, Programs, incomplete},
     maps::Maps,
     packet_log::PacketLog,
     pins::Pins,
@@ -33,8 +33,7 @@ pub(super) struct Loaded {
     pub(super) counters: CounterMaps,
     pub(super) capacity: Capacity,
     pub(super) settings: Settings,
-    pub(super) egress: Result<(), String>,
-    pub(super) ebpf: Ebpf,
+    pub(super) programs: Programs,
     packet_log: Option<PacketLog>,
     /// Does it take the replies to its predecessor's queries?
     pub(super) shares_flights: bool,
@@ -50,29 +49,27 @@ impl Loaded {
         options: &KernelOptions,
         predecessor: Option<&Predecessor>,
     ) -> Result<Self, LoadError> {
-        let shared = predecessor.filter(|predecessor| predecessor.fits(options));
-        let processors = aya::util::nr_cpus()
-            .map_err(|(file, error)| DatapathError(format!("cannot read {file}: {error}; mount /sys")))?;
-        let (mut ebpf, settings) = load::load(options, shared, processors)?;
-        let egress = egress::load(&mut ebpf);
-        let packet_log = options.log_packets.then(|| PacketLog::start(&mut ebpf)).transpose()?;
+        let processors = processors()
+            .map_err(|error| DatapathError(format!("cannot read {POSSIBLE}: {error}; mount /sys")))?;
+        let shared = predecessor.filter(|predecessor| predecessor.fits(options, processors));
+        let (programs, settings) = load::load(options, shared, processors)?;
+        let packet_log = options.log_packets.then(|| PacketLog::start(programs.xdp.as_fd())).transpose()?;
         if shared.is_none() {
-            seed(&ebpf, processors)?;
+            seed(programs.map("PROCESSORS")?, processors)?;
         }
         let capacity = options.capacity;
-        let slots = Table::map(map(&ebpf, "SLOTS")?, 1 << capacity.slot_bits)
+        let slots = Table::map(programs.map("SLOTS")?, 1 << capacity.slot_bits)
             .map_err(|error| DatapathError(format!("cannot map the slots into memory: {error}")))?;
         let loaded = Self {
-            maps: Arc::new(Maps::open(&capacity, |name| map(&ebpf, name))?),
+            maps: Arc::new(Maps::open(&capacity, |name| programs.map(name))?),
             slots,
-            counters: CounterMaps::open(processors, capacity.route_ids, |name| own(map(&ebpf, name)?))?,
+            counters: CounterMaps::open(processors, &capacity, |name| programs.map(name))?,
             capacity,
             settings,
-            egress,
             packet_log,
             shares_flights: shared.is_some(),
             holds: Holds::default(),
-            ebpf,
+            programs,
         };
         Ok(loaded)
     }
@@ -99,25 +96,7 @@ impl Loaded {
     }
 
     fn predecessor(&self) -> Result<BorrowedFd<'_>, DatapathError> {
-        self.map("PREDECESSOR")
-    }
-
-    /// A map of its own.
-    pub(super) fn map(&self, name: &str) -> Result<BorrowedFd<'_>, DatapathError> {
-        map(&self.ebpf, name)
-    }
-
-    /// The XDP program.
-    pub(super) fn program(&self) -> Result<BorrowedFd<'_>, DatapathError> {
-        Ok(load::program(&self.ebpf)?.fd().map_err(|_| incomplete())?.as_fd())
-    }
-
-    /// The egress program, if this kernel can attach it.
-    pub(super) fn egress_program(&self) -> Result<Option<BorrowedFd<'_>>, DatapathError> {
-        match self.egress {
-            Ok(()) => Ok(Some(egress::program(&self.ebpf)?.fd().map_err(|_| incomplete())?.as_fd())),
-            Err(_) => Ok(None),
-        }
+        self.programs.map("PREDECESSOR")
     }
 
     /// The half that is not in force.
@@ -190,7 +169,7 @@ impl Loaded {
 
     pub(super) fn explain(&self, frame: &[u8], number: u64) -> Result<Explain, DatapathError> {
         let question = Explain::question(self.settings.explain_key, number);
-        ask::explain(load::program(&self.ebpf)?, question, frame)
+        ask::explain(self.programs.xdp.as_fd(), question, frame)
     }
 
     /// What it has taken over.
@@ -218,29 +197,30 @@ impl Loaded {
 /// How long readers of a half may take. They read it for a batch of queries.
 const READERS: Duration = Duration::from_secs(2);
 
-/// A map of the object.
-pub(super) fn map<'a>(ebpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>, DatapathError> {
-    match ebpf.map(name) {
-        Some(Map::Array(map) | Map::PerCpuArray(map) | Map::ProgramArray(map) | Map::LruHashMap(map)) => {
-            Ok(map.fd().as_fd())
-        }
-        _ => Err(incomplete()),
-    }
-}
-
 pub(super) fn own(fd: BorrowedFd<'_>) -> Result<OwnedFd, DatapathError> {
     fd.try_clone_to_owned()
         .map_err(|error| DatapathError(format!("cannot duplicate a file descriptor: {error}")))
 }
 
+/// The numbers of the processors that this machine may ever have, as ranges.
+const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
+
+/// One more than the highest number that a processor may have: numbers may have gaps.
+fn processors() -> io::Result<u32> {
+    let ranges = fs::read_to_string(POSSIBLE)?;
+    let last = ranges.trim_end().rsplit(['-', ',']).next().and_then(|last| last.parse::<u32>().ok());
+    last.map(|last| last + 1).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 /// Gives every processor's generator a state of its own, which must not be 0.
-fn seed(ebpf: &Ebpf, processors: usize) -> Result<(), DatapathError> {
-    let mut fresh = Vec::with_capacity(processors);
+fn seed(map: BorrowedFd<'_>, processors: u32) -> Result<(), DatapathError> {
+    let table = Table::map(map, processors)
+        .map_err(|error| DatapathError(format!("cannot seed the random numbers: {error}")))?;
     for number in 0..processors {
         let [random] = load::random()?;
-        fresh.push(Processor::new(number as u64, random | 1));
+        // SAFETY: nobody else knows the table yet.
+        let written = unsafe { table.write(number, &[Processor::new(random | 1)]) };
+        written.ok_or_else(incomplete)?;
     }
-    // SAFETY: an element is a `Processor` for each processor.
-    unsafe { bpf::update(map(ebpf, "PROCESSORS")?, 0, &fresh) }
-        .map_err(|error| DatapathError(format!("cannot seed the random numbers: {error}")))
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The maps that userspace writes, and how a generation gets into them.
 
 use std::io;
-use std::mem::offset_of;
+use std::mem::{offset_of, size_of};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::slice;
@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 
 use dproxy_common::{
     abi::{
-        Backend, BackendLive, CandidateLine, DESTINATION_SLOTS, Destination, Generation, Listener, LongName,
-        NatSettings, NextHop, Pool, Route, RouteBucket,
+        Backend, BackendCounters, BackendLive, CandidateLine, DESTINATION_SLOTS, Destination, Entry,
+        Generation, Listener, ListenerCounters, LongName, NatSettings, NextHop, Pool, Processor, Route,
+        RouteBucket, Slot,
     },
     tables::{Half, Tables},
     wire::{Address, Be16},
@@ -22,21 +23,48 @@ use super::{
 };
 use crate::control::{Capacity, Patch, Rows, SnapshotNames};
 
-/// How many entries the maps have whose size userspace decides: name and number.
-pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 12] {
+/// A map whose size userspace decides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) name: &'static str,
+    /// Octets of an entry.
+    pub(super) entry: u32,
+    pub(super) entries: u32,
+}
+
+impl Size {
+    const fn of<T: Entry>(name: &'static str, entries: u32) -> Self {
+        Self { name, entry: size_of::<T>() as u32, entries }
+    }
+
+    /// Of all entries together.
+    pub(super) const fn octets(&self) -> u64 {
+        self.entry as u64 * self.entries as u64
+    }
+}
+
+/// The maps of a program for so many processors.
+pub(super) fn sizes(capacity: &Capacity, processors: u32) -> [Size; 18] {
+    let each = |ids: u32| ids.saturating_mul(processors);
     [
-        ("ROUTE_BUCKETS", 2 * capacity.route_buckets),
-        ("ROUTES", 2 * capacity.routes),
-        ("LONG_NAMES", 2 * capacity.long_names),
-        ("POOLS", 2 * capacity.pool_ids()),
-        ("CANDIDATES", 2 * capacity.candidate_lines),
-        ("BACKENDS", capacity.backend_ids),
-        ("NEXT_HOPS", capacity.next_hops),
-        ("LISTENERS", capacity.listener_ids),
-        ("SLOTS", 1 << capacity.slot_bits),
-        ("LISTENER_COUNTERS", capacity.listener_ids),
-        ("POOL_COUNTERS", capacity.pool_ids()),
-        ("BACKEND_COUNTERS", capacity.backend_ids),
+        Size::of::<u64>("ACTIVE", 1),
+        Size::of::<Generation>("GENERATIONS", 2),
+        Size::of::<Destination>("DESTINATIONS", 2 * DESTINATION_SLOTS),
+        Size::of::<RouteBucket>("ROUTE_BUCKETS", 2 * capacity.route_buckets),
+        Size::of::<Route>("ROUTES", 2 * capacity.routes),
+        Size::of::<LongName>("LONG_NAMES", 2 * capacity.long_names),
+        Size::of::<Pool>("POOLS", 2 * capacity.pool_ids()),
+        Size::of::<CandidateLine>("CANDIDATES", 2 * capacity.candidate_lines),
+        Size::of::<Backend>("BACKENDS", capacity.backend_ids),
+        Size::of::<NextHop>("NEXT_HOPS", capacity.next_hops),
+        Size::of::<Listener>("LISTENERS", capacity.listener_ids),
+        Size::of::<Slot>("SLOTS", 1 << capacity.slot_bits),
+        Size::of::<u64>("NEXT_CHUNK", 1),
+        Size::of::<Processor>("PROCESSORS", processors),
+        Size::of::<u64>("ROUTE_COUNTERS", each(capacity.route_ids)),
+        Size::of::<ListenerCounters>("LISTENER_COUNTERS", each(capacity.listener_ids)),
+        Size::of::<u64>("POOL_COUNTERS", each(capacity.pool_ids())),
+        Size::of::<BackendCounters>("BACKEND_COUNTERS", each(capacity.backend_ids)),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! The fast path as the control plane sees it: something that takes generations and counts packets.
 //!
-//! [`Kernel`] is the real one, and nobody else imports aya; [`Absent`] stands where there is none.
+//! [`Kernel`] is the real one, and nobody else imports aya or aya-obj; [`Absent`] stands where there is none.
 
 mod absent;
 mod ask;
@@ -17,6 +17,7 @@ mod load;
 mod loaded;
 mod lock;
 mod maps;
+mod object;
 mod objects;
 mod options;
 mod packet_log;

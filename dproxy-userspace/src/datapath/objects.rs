@@ -29,11 +29,13 @@ fn by_id(command: libc::c_long, id: u32) -> io::Result<OwnedFd> {
 /// The front part of `struct bpf_prog_info`.
 #[repr(C)]
 #[derive(Default)]
-struct ProgramInfo {
+pub(super) struct ProgramInfo {
     kind: u32,
-    id: u32,
+    /// Its id.
+    pub(super) id: u32,
     tag: [u8; 8],
-    jited_length: u32,
+    /// Octets of machine code; 0 if it is interpreted.
+    pub(super) jited_length: u32,
     translated_length: u32,
     jited: u64,
     translated: u64,
@@ -41,6 +43,28 @@ struct ProgramInfo {
     created_by: u32,
     map_count: u32,
     map_ids: u64,
+    name: [u8; 16],
+    interface: u32,
+    is_gpl: u32,
+    network_namespace: [u64; 2],
+    functions: [u64; 3],
+    btf: [u32; 2],
+    function_info: [u64; 2],
+    line_info: [u64; 2],
+    jited_line_info: [u64; 2],
+    tags: [u64; 1],
+    run: [u64; 3],
+    /// Instructions that the verifier has looked at; 0 if the kernel does not tell (Linux 5.16).
+    pub(super) verified_instructions: u32,
+    attach: [u32; 2],
+    reserved: u32,
+}
+
+/// Asks what a program is.
+pub(super) fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
+    let mut info = ProgramInfo::default();
+    object_info(program, &mut info)?;
+    Ok(info)
 }
 
 /// The ids of the maps that a program uses.

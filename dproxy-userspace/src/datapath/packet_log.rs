@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, PipeReader, PipeWriter};
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use aya::Ebpf;
 use aya_log::EbpfLogger;
 use dproxy_common::{
     abi::{NO_ID, NO_ROUTE},
@@ -23,7 +22,7 @@ use nix::net::if_::if_indextoname;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{dispatcher, field, trace, warn};
 
-use super::DatapathError;
+use super::{DatapathError, objects};
 use crate::config::Pattern;
 use crate::control::{Patch, SnapshotNames};
 
@@ -54,11 +53,12 @@ pub(super) struct PacketLog {
 }
 
 impl PacketLog {
-    /// Begins to read the ring of a loaded program. The lines go where those of this thread go.
-    pub(super) fn start(ebpf: &mut Ebpf) -> Result<Self, DatapathError> {
+    /// Begins to read the ring of a loaded program, which takes CAP_SYS_ADMIN. The lines go where those of this thread go.
+    pub(super) fn start(program: BorrowedFd<'_>) -> Result<Self, DatapathError> {
         let failed = |error: &dyn Display| DatapathError(format!("cannot log packets: {error}"));
         let names = Arc::<Names>::default();
-        let lines = EbpfLogger::init_with_logger(ebpf, Naming(Arc::clone(&names)));
+        let id = objects::program_info(program).map_err(|error| failed(&error))?.id;
+        let lines = EbpfLogger::init_from_id_with_logger(id, Naming(Arc::clone(&names)));
         let lines = lines.map_err(|error| failed(&error))?;
         let (ended, end) = io::pipe().map_err(|error| failed(&error))?;
         let log = dispatcher::get_default(Clone::clone);

@@ -6,7 +6,10 @@ use dproxy_common::{
     wire::Be16,
 };
 
+use std::os::fd::AsFd;
+
 use super::*;
+use crate::datapath::table::Table;
 
 const XDP_TX: u32 = 3;
 const XDP_REDIRECT: u32 = 4;
@@ -16,12 +19,11 @@ type State = (Counters, Vec<Slot>, Vec<u64>);
 
 fn state(kernel: &Kernel) -> State {
     let slots = (0..1 << kernel.capacity().slot_bits).map(|index| kernel.slot(index).unwrap()).collect();
-    let mut words = vec![0; 1 + size_of::<Processor>() / 8 * aya::util::nr_cpus().unwrap()];
-    let (next_chunk, processors) = words.split_at_mut(1);
-    for (map, values) in [("NEXT_CHUNK", next_chunk), ("PROCESSORS", processors)] {
-        let map = loaded::map(&kernel.loaded.ebpf, map).unwrap();
-        // SAFETY: one word, and one `Processor` for each processor.
-        assert_eq!(unsafe { bpf::look_up_batch(map, 0, 1, values) }.unwrap(), 1);
+    let processors = kernel.loaded.settings.processors;
+    let mut words = vec![];
+    for (map, count) in [("NEXT_CHUNK", 1), ("PROCESSORS", processors * size_of::<Processor>() as u32 / 8)] {
+        let table = Table::<u64>::map(kernel.loaded.programs.map(map).unwrap(), count).unwrap();
+        words.extend((0..count).map(|word| table.read(word).unwrap()));
     }
     (kernel.counters().unwrap(), slots, words)
 }
@@ -76,7 +78,7 @@ fn explaining_leaves_everything_as_it_was() {
 fn without_the_key_a_question_is_a_packet() {
     let Some(_world) = World::enter() else { return };
     let (kernel, _, _) = simple();
-    let program = load::program(&kernel.loaded.ebpf).unwrap();
+    let program = kernel.loaded.programs.xdp.as_fd();
     let question = Explain::question(kernel.loaded.settings.explain_key ^ 1, 0);
     assert!(ask::explain(program, question, &query("example.org")).is_err());
     assert!(kernel.counters().unwrap().received > 0);
@@ -120,12 +122,11 @@ fn a_run_is_on_the_interface_that_it_is_told() {
 fn there_is_a_program_for_verifiers_that_look_at_less() {
     let Some(_world) = World::enter() else { return };
     let (kernel, ..) = simple();
-    let processors = aya::util::nr_cpus().unwrap();
     let looked_at = [load::OBJECT_WITH_CALLS, load::OBJECT].map(|object| {
         let options = options(&[], XdpMode::Auto);
-        let loaded = load::load_object(object, kernel.loaded.settings, &options, None, processors);
+        let loaded = load::load_object(object, kernel.loaded.settings, &options, None);
         let loaded = loaded.unwrap_or_else(|error| panic!("{error}")).unwrap();
-        load::program(&loaded).unwrap().info().unwrap().verified_instruction_count().unwrap()
+        objects::program_info(loaded.xdp.as_fd()).unwrap().verified_instructions
     });
     println!("{looked_at:?} verified instructions");
     assert!(looked_at.is_sorted());

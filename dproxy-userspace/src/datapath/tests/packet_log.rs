@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use aya::maps::RingBuf;
+use aya::maps::{Map, MapData, RingBuf};
 use dproxy_common::log::{LINES, WINDOW};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
@@ -139,8 +139,11 @@ fn there_are_no_lines_unless_asked_for() {
     let Some(_world) = World::enter() else { return };
     let lines = logged(false, |kernel| {
         kernel.run(&response(), 0, 100).unwrap();
-        let ring = kernel.loaded.ebpf.map("AYA_LOGS").unwrap();
-        assert!(RingBuf::try_from(ring).unwrap().next().is_none(), "nor does the program write any");
+        let ring = MapData::from_fd(loaded::own(kernel.loaded.programs.map("AYA_LOGS").unwrap()).unwrap());
+        assert!(
+            RingBuf::try_from(Map::RingBuf(ring.unwrap())).unwrap().next().is_none(),
+            "nor does the program write any"
+        );
     });
     assert!(lines.is_empty(), "{lines:#?}");
 }
