@@ -10,7 +10,7 @@ use super::{
     DatapathError,
     bpf::{self, ProgramKind},
     load::explain,
-    object::Object,
+    object::ObjectFile,
     pins::{self, Pins},
 };
 
@@ -19,7 +19,7 @@ pub(super) const PROGRAM: &str = "dproxy_egress";
 
 /// Loads the program, if this kernel can attach it. If not, why: the text completes "it is on this host,
 /// and …".
-pub(super) fn load(object: &Object) -> Result<OwnedFd, String> {
+pub(super) fn load(object: &ObjectFile) -> Result<OwnedFd, String> {
     let program =
         object.load(PROGRAM, ProgramKind::Classifier).map_err(|refusal| explain(&refusal).to_string())?;
     // No interface has this index. A kernel without TCX does not even look for it.

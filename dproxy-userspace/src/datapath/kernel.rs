@@ -13,7 +13,7 @@ use dproxy_common::{
 };
 
 use super::{
-    Attachment, CounterId, Counters, Datapath, DatapathError, Inheritance, KernelOptions, LoadError,
+    Attachment, CounterId, Counters, Datapath, DatapathError, Inheritance, KernelOptions, LoadError, Object,
     ask::{self, Run},
     attach::{self, Place},
     egress,
@@ -124,6 +124,11 @@ impl Kernel {
     /// Reads a slot of the ring; packets may be changing it meanwhile.
     pub fn slot(&self, index: u32) -> Option<Slot> {
         self.loaded.slots.read(index)
+    }
+
+    /// Which object the XDP program is of.
+    pub fn object(&self) -> Object {
+        self.loaded.object
     }
 
     /// What the kernel says about each program that was loaded.

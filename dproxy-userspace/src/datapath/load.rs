@@ -1,5 +1,6 @@
 //! From the object to a loaded program with maps of the right sizes.
 
+use std::fmt;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,7 +18,7 @@ use super::{
     flights::Predecessor,
     loaded::own,
     maps::{self, Size},
-    object::{MapError, Maps, Object, Refusal},
+    object::{MapError, Maps, ObjectFile, Refusal},
 };
 
 /// The compiled program, as the build script leaves it.
@@ -27,6 +28,33 @@ pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_
 /// one.
 pub(super) static OBJECT_WITH_CALLS: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dproxy-calls"));
+
+/// One of the objects that the program is compiled into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// Without calls on the way of a packet.
+    Inlined,
+    /// For kernels whose verifier gives up on that.
+    WithCalls,
+}
+
+impl Object {
+    const fn octets(self) -> &'static [u8] {
+        match self {
+            Self::Inlined => OBJECT,
+            Self::WithCalls => OBJECT_WITH_CALLS,
+        }
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inlined => "inlined",
+            Self::WithCalls => "with calls",
+        })
+    }
+}
 
 /// The oldest kernel whose arrays have elements of more than 4 MiB (array_map_alloc_check), which tables need.
 const OLDEST: KernelVersion = KernelVersion::new(6, 1, 0);
@@ -75,12 +103,12 @@ impl LoadError {
 }
 
 /// Creates the maps, but for those of its predecessor's flights, if it takes these over, and loads the program. Numbers of
-/// the machine's processors are below `processors`.
+/// the machine's processors are below `processors`. Says of which object the program is.
 pub(super) fn load(
     options: &KernelOptions,
     predecessor: Option<&Predecessor>,
     processors: u32,
-) -> Result<(Programs, Settings), LoadError> {
+) -> Result<(Programs, Settings, Object), LoadError> {
     if let Ok(running) = KernelVersion::current()
         && running < OLDEST
     {
@@ -89,15 +117,19 @@ pub(super) fn load(
         )));
     }
     let settings = settings(options, processors, predecessor.and_then(|predecessor| predecessor.nat))?;
-    let programs = match load_object(OBJECT, settings, options, predecessor)? {
-        Some(programs) => programs,
-        None => {
-            tracing::info!("this kernel's verifier gives up on the faster program, so a slower one is used");
-            load_object(OBJECT_WITH_CALLS, settings, options, predecessor)?
-                .ok_or_else(|| DatapathError("this kernel's verifier gives up on the program".to_owned()))?
+    for object in [Object::Inlined, Object::WithCalls] {
+        let loaded = load_object(object.octets(), settings, options, predecessor)?;
+        let Some(programs) = loaded else { continue };
+        match object {
+            Object::Inlined => tracing::debug!("the kernel has taken the inlined program"),
+            Object::WithCalls => tracing::info!(
+                "this kernel's verifier gives up on the inlined program; it has taken the one with calls, which is slower"
+            ),
         }
-    };
-    Ok((programs, settings))
+        return Ok((programs, settings, object));
+    }
+    Err(DatapathError("this kernel's verifier gives up on the program, inlined and with calls".to_owned())
+        .into())
 }
 
 /// The same with a certain object; `None` if it is more than the verifier looks at.
@@ -111,7 +143,7 @@ pub(super) fn load_object(
     let octets: [u8; size_of::<Settings>()] = unsafe { mem::transmute(settings) };
     // Off, the verifier removes what makes the lines.
     let log_level = [if options.log_packets { aya_log::Level::Trace as u8 } else { 0 }];
-    let mut object = Object::read(object, &[("SETTINGS", &octets), (aya_log::LEVEL, &log_level)])?;
+    let mut object = ObjectFile::read(object, &[("SETTINGS", &octets), (aya_log::LEVEL, &log_level)])?;
     let sizes = maps::sizes(&options.capacity, settings.processors);
     object.link(|name, is_table| -> Result<Option<OwnedFd>, LoadError> {
         if let Some(flight) = predecessor.and_then(|predecessor| predecessor.flight(name)) {
