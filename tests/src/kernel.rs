@@ -12,7 +12,7 @@ use dproxy_common::{
 use dproxy_lab::Namespace;
 use dproxy_userspace::{
     config::XdpMode,
-    datapath::{Counters, Datapath, Kernel, KernelOptions},
+    datapath::{Counters, Datapath, Kernel, KernelOptions, LoadError},
 };
 use nix::net::if_::if_nametoindex;
 
@@ -67,6 +67,11 @@ impl InKernel {
     }
 
     fn load(world: &World, log_packets: bool) -> Self {
+        Self::try_load(world, log_packets).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Loads the program, with or without a line in the log about each packet, if the kernel takes it.
+    pub fn try_load(world: &World, log_packets: bool) -> Result<Self, LoadError> {
         let folder = PathBuf::from(format!("/sys/fs/bpf/dproxy-test-{}", std::process::id()));
         let options = KernelOptions {
             capacity: world.capacity,
@@ -76,7 +81,7 @@ impl InKernel {
             bpffs: folder.clone(),
             log_packets,
         };
-        let mut kernel = Kernel::load(&options).unwrap_or_else(|error| panic!("{error}"));
+        let mut kernel = Kernel::load(&options)?;
         // Without interfaces, nothing is ever pinned there. (If another test is faster, it is gone already.)
         for empty in [folder.join("links"), folder] {
             let _ = fs::remove_dir(empty);
@@ -89,7 +94,7 @@ impl InKernel {
         for (&id, live) in &world.lives {
             this.set_live(id, *live);
         }
-        this
+        Ok(this)
     }
 
     fn counted(&self) -> Counters {
