@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod kernels;
 mod machine;
 mod run;
 mod setup;
@@ -28,6 +29,7 @@ enum Task {
     Run(run::Run),
     Test(test::Test),
     Bench(bench::Bench),
+    VerifyKernels(kernels::VerifyKernels),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Task::Run(run) => run.run(),
         Task::Test(test) => test.run(),
         Task::Bench(bench) => bench.run(),
+        Task::VerifyKernels(verify) => verify.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
