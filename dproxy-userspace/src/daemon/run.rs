@@ -214,7 +214,7 @@ async fn reload(handle: Handle, mut hang_up: Signal) {
     }
 }
 
-/// Loads the program. If that is impossible here, `auto` goes on without it.
+/// Loads the program. If that is impossible here, or the kernel refuses it, `auto` goes on without it.
 fn fast_path(config: &Config) -> Result<Box<dyn Datapath>, LoadError> {
     let absent = |why: &str| Box::new(Absent::new(why, capacity(config), &config.control.bpffs));
     if config.listen.xdp == XdpMode::Off {
@@ -230,8 +230,15 @@ fn fast_path(config: &Config) -> Result<Box<dyn Datapath>, LoadError> {
     });
     match loaded {
         Ok(kernel) => Ok(Box::new(kernel)),
-        Err(LoadError::Impossible(why)) if config.listen.xdp == XdpMode::Auto => Ok(absent(&why.to_string())),
-        Err(error) => Err(error),
+        Err(error) => Ok(absent(&why_without(config.listen.xdp, error)?)),
+    }
+}
+
+/// Why dproxy goes on without a fast path; or an error, if it does not.
+fn why_without(mode: XdpMode, error: LoadError) -> Result<String, LoadError> {
+    match (mode, error) {
+        (XdpMode::Auto, LoadError::Impossible(why) | LoadError::Refused(why)) => Ok(why.to_string()),
+        (XdpMode::Auto | XdpMode::Native | XdpMode::Generic | XdpMode::Off, error) => Err(error),
     }
 }
 
@@ -305,5 +312,23 @@ impl Ends {
                 End::Stay
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_auto_does_without_a_fast_path_and_only_if_there_cannot_be_one() {
+        let error = || DatapathError("why".to_owned());
+        let kinds: [fn(DatapathError) -> LoadError; 3] =
+            [LoadError::Impossible, LoadError::Refused, LoadError::Failed];
+        for mode in [XdpMode::Auto, XdpMode::Native, XdpMode::Generic] {
+            let goes_on = kinds.map(|kind| why_without(mode, kind(error())).is_ok());
+            assert_eq!(goes_on, [mode == XdpMode::Auto, mode == XdpMode::Auto, false], "{mode}");
+        }
+        let why = why_without(XdpMode::Auto, LoadError::Refused(error()));
+        assert!(why.is_ok_and(|why| why == "why"), "the status gives the kernel's reason");
     }
 }

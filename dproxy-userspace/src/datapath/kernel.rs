@@ -84,7 +84,9 @@ impl Kernel {
             .map(|name| Place::claim(name, &pins))
             .collect::<Result<_, DatapathError>>()?;
         let predecessor = predecessor(&places);
-        let loaded = Loaded::load(options, predecessor.as_ref())?;
+        let is_served = places.iter().any(|place| place.left_program().is_some());
+        let loaded = Loaded::load(options, predecessor.as_ref())
+            .map_err(|error| if is_served { error.while_served() } else { error })?;
         if let Some(stranger) = predecessor.as_ref().filter(|_| !loaded.shares_flights) {
             let first = places.first().map_or(0, |place| place.attachment().index);
             loaded.ask_before_passing(stranger, &pins, first);

@@ -82,6 +82,10 @@ pub enum LoadError {
     /// BPF, or there is no BPF file system, or the kernel is too old.
     #[error(transparent)]
     Impossible(DatapathError),
+    /// The kernel's verifier does not take the program, and no program of an earlier process serves, which going on
+    /// without a fast path would remove.
+    #[error(transparent)]
+    Refused(DatapathError),
     /// Something else is wrong.
     #[error(transparent)]
     Failed(#[from] DatapathError),
@@ -91,7 +95,7 @@ pub enum LoadError {
 impl From<LoadError> for DatapathError {
     fn from(error: LoadError) -> Self {
         match error {
-            LoadError::Impossible(error) | LoadError::Failed(error) => error,
+            LoadError::Impossible(error) | LoadError::Refused(error) | LoadError::Failed(error) => error,
         }
     }
 }
@@ -99,6 +103,17 @@ impl From<LoadError> for DatapathError {
 impl LoadError {
     pub(super) fn impossible(text: impl Into<String>) -> Self {
         Self::Impossible(DatapathError(text.into()))
+    }
+
+    /// What it is while a program of an earlier process serves: then a refused program is no reason to do without.
+    pub(super) fn while_served(self) -> Self {
+        match self {
+            Self::Refused(why) => Self::Failed(DatapathError(format!(
+                "{why}; the fast path of the dproxy before serves on: start that version again, or remove it (`dproxy \
+                 detach`), and all queries take the slow path"
+            ))),
+            Self::Impossible(_) | Self::Failed(_) => self,
+        }
     }
 }
 
@@ -255,8 +270,23 @@ pub(super) fn explain(Refusal { error, log }: &Refusal) -> LoadError {
     const STATISTICS: [&str; 3] = ["processed ", "stack depth ", "verification time "];
     let is_statistics = |line: &&str| line.is_empty() || STATISTICS.iter().any(|text| line.starts_with(text));
     let reason = log.lines().rev().find(|line| !is_statistics(line));
-    LoadError::Failed(DatapathError(format!(
+    LoadError::Refused(DatapathError(format!(
         "this kernel does not accept the program ({error}: {}); please report this with the output of `uname -r`",
         reason.unwrap_or("no reason given")
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_program_is_no_reason_to_remove_the_one_before() {
+        let refused = || LoadError::Refused(DatapathError("the reason".to_owned()));
+        let LoadError::Failed(DatapathError(text)) = refused().while_served() else {
+            panic!("going on without a fast path would remove the one that serves")
+        };
+        assert!(text.starts_with("the reason; ") && text.contains("dproxy detach"), "{text}");
+        assert!(matches!(LoadError::impossible("no rights").while_served(), LoadError::Impossible(_)));
+    }
 }
