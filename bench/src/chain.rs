@@ -13,7 +13,7 @@ use anyhow::Result;
 use dproxy_lab::{Instance, Namespace, XdpPass, XdpReflector, run};
 
 /// The only interface of the client and of the backend.
-const HOST_INTERFACE: &str = "eth0";
+pub const HOST_INTERFACE: &str = "eth0";
 
 /// What the client asks.
 pub const LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 53)), 53);
@@ -62,6 +62,11 @@ impl Chain {
     /// Where contestants have their files.
     pub fn instance(&self) -> &Instance {
         &self.instance
+    }
+
+    /// The client's address.
+    pub fn client_address(&self) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10))
     }
 
     /// Lets the backend answer over UDP, in XDP, until the returned value is dropped.

@@ -14,6 +14,9 @@ pub const BALANCER: usize = 0;
 /// The processor of generator and backend, and of everything else of ours.
 pub const PEERS: usize = 1;
 
+/// Both of them.
+pub const BOTH: [usize; 2] = [BALANCER, PEERS];
+
 /// Moves the calling thread, and what it starts from now on, to the peers' processor.
 pub fn take_place() -> Result<()> {
     let us = Pid::from_raw(0);
@@ -35,10 +38,50 @@ pub fn on_balancers<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     done
 }
 
-fn pin(processor: usize) -> Result<()> {
+/// Does `work` where both processors are allowed: what is started in it has both.
+pub fn on_both<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    allow(&BOTH)?;
+    let done = work();
+    pin(PEERS)?;
+    done
+}
+
+/// Moves the calling thread to a processor.
+pub fn pin(processor: usize) -> Result<()> {
+    allow(&[processor])
+}
+
+fn allow(processors: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(processor)?;
-    sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("move to processor {processor}"))
+    processors.iter().try_for_each(|processor| set.set(*processor))?;
+    sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("move to processors {processors:?}"))
+}
+
+/// The calling thread does not wait for others as long as this lives.
+#[derive(Debug)]
+pub struct First(());
+
+impl First {
+    /// Takes the lowest of the real-time priorities, which come before all others (sched(7)).
+    pub fn take() -> Result<Self> {
+        schedule(libc::SCHED_FIFO, 1)?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for First {
+    fn drop(&mut self) {
+        // The thread ends soon.
+        let _ = schedule(libc::SCHED_OTHER, 0);
+    }
+}
+
+fn schedule(policy: i32, priority: i32) -> Result<()> {
+    let parameters = libc::sched_param { sched_priority: priority };
+    // SAFETY: the parameters live.
+    let set = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
+    ensure!(set == 0, "set our scheduling policy: {}", io::Error::last_os_error());
+    Ok(())
 }
 
 /// While it lives, we and what we start come before everything else on this machine; for machines that are

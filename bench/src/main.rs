@@ -14,6 +14,7 @@ mod report;
 mod runner;
 mod sample;
 mod scenario;
+mod side;
 mod stage;
 mod witness;
 
@@ -87,6 +88,11 @@ fn run(arguments: &Arguments) -> Result<bool> {
     cores::take_place()?;
     let _precedence = arguments.precedence.then(Precedence::take).transpose()?;
     let plan = plan(arguments)?;
+    if let Ok(rates) = std::env::var("TRY") {
+        let rates: Vec<f64> = rates.split(' ').filter_map(|r| r.parse().ok()).collect();
+        side::try_out(&plan.dproxy, &interrupt, &plan.contestants, &rates)?;
+        return Ok(true);
+    }
     let contestants = plan.contestants.iter().filter(|_| !plan.scenarios.is_empty() || plan.witness);
     let contestants = contestants.map(|contestant| contestant.describe(&plan.dproxy));
     let contestants = contestants.collect::<Result<_>>()?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::contestant::Contestant;
 use crate::cores;
 use crate::load::{Load, Tally};
-use crate::measure::{ProcessTime, ProcessorTime};
+use crate::measure::{Histogram, ProcessTime, ProcessorTime};
 
 /// What was measured in one run. Times are those of the measured interval, after the warm-up.
 #[derive(Debug, Clone, Serialize)]
@@ -52,6 +52,14 @@ pub struct Latency {
     pub p999: u64,
 }
 
+impl Latency {
+    /// Of those that were counted; zero if none was.
+    pub fn of(latency: &Histogram) -> Self {
+        let quantile = |share| latency.quantile(share).unwrap_or_default().as_nanos() as u64;
+        Self { p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999) }
+    }
+}
+
 /// All counts at one moment.
 #[derive(Debug)]
 pub struct Reading {
@@ -86,7 +94,6 @@ impl Sample {
         let processors: Vec<_> = processors.map(|(after, before)| after.since(*before)).collect();
         let answered = tally.answered as f64;
         let balancers_busy = processors.get(cores::BALANCER).map_or(0, |processor| processor.busy_ns);
-        let quantile = |share| tally.latency.quantile(share).unwrap_or_default().as_nanos() as u64;
         Self {
             contestant,
             round,
@@ -100,7 +107,7 @@ impl Sample {
             cpu_ns_per_query: process.map(|process| process.total_ns() as f64 / answered),
             processor_ns_per_query: balancers_busy as f64 / answered,
             processors,
-            latency_ns: Latency { p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999) },
+            latency_ns: Latency::of(&tally.latency),
         }
     }
 }

@@ -8,7 +8,11 @@
 #![cfg_attr(target_arch = "bpf", expect(internal_features, reason = "see above"))]
 
 #[cfg(target_arch = "bpf")]
+mod frame;
+#[cfg(target_arch = "bpf")]
 mod repeat;
+#[cfg(target_arch = "bpf")]
+mod side;
 
 #[cfg(target_arch = "bpf")]
 mod program {

@@ -1,43 +1,13 @@
 //! dnsdist, as somebody would set it up who wants it fast and needs nothing but a suffix rule.
 
-use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::ZONE;
+use super::daemon::Daemon;
 use crate::chain::{BACKEND, Chain, LISTENER};
-
-/// A running dnsdist; killed on drop.
-#[derive(Debug)]
-pub struct Process {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Process {
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// The end of its log.
-    pub fn log_tail(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(10)..].join("\n")
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It keeps nothing that it would have to save, and may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// What it says about itself, in its first line.
 pub fn version() -> Result<String> {
@@ -47,19 +17,17 @@ pub fn version() -> Result<String> {
     Ok(output.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Starts it; it answers a moment later.
-pub fn start(chain: &Chain) -> Result<Process> {
+/// Starts it with a configuration; it answers a moment later.
+pub fn start(chain: &Chain, configuration: &str) -> Result<Daemon> {
     let file = |name| chain.instance().folder().join(name);
-    let (config, log) = (file("dnsdist.conf"), file("dnsdist.log"));
-    fs::write(&config, configuration()).with_context(|| format!("write {}", config.display()))?;
-    let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
+    let config = file("dnsdist.conf");
+    fs::write(&config, configuration).with_context(|| format!("write {}", config.display()))?;
     let mut command = chain.balancer.command("dnsdist");
     command.args(["--supervised", "--disable-syslog", "--config"]).arg(&config);
-    command.stdout(output.try_clone()?).stderr(output).process_group(0);
-    Ok(Process { child: command.spawn().context("start dnsdist")?, log })
+    Daemon::start(command, file("dnsdist.log"))
 }
 
-/// See docs/benchmark.md for why each line is there.
+/// For one processor. See docs/benchmark.md for why each line is there.
 pub fn configuration() -> String {
     format!(
         r#"setSecurityPollSuffix("")
@@ -73,6 +41,28 @@ setMaxTCPConnectionsPerClient(0)
 setMaxTCPQueriesPerConnection(0)
 setServerPolicy(firstAvailable)
 newServer{{address="{BACKEND}", pool="bench", maxInFlight=100}}:setUp()
+zone = newSuffixMatchNode()
+zone:add(newDNSName("{ZONE}."))
+addAction(SuffixMatchNodeRule(zone), PoolAction("bench"))
+addAction(AllRule(), RCodeAction(DNSRCode.REFUSED))
+"#
+    )
+}
+
+/// The same for two processors, over UDP alone: two threads receive queries, and two have answers of their own.
+pub fn configuration_for_both() -> String {
+    let local = format!("addLocal(\"{LISTENER}\", {{reusePort=true}})");
+    format!(
+        r#"setSecurityPollSuffix("")
+setACL("0.0.0.0/0")
+{local}
+{local}
+setMaxUDPOutstanding(65535)
+setUDPSocketBufferSizes(1048576, 1048576)
+setUDPMultipleMessagesVectorSize(64)
+setServerPolicy(firstAvailable)
+newServer{{address="{BACKEND}", pool="bench", sockets=2}}:setUp()
+newServer{{address="{BACKEND}", pool="bench", sockets=2}}:setUp()
 zone = newSuffixMatchNode()
 zone:add(newDNSName("{ZONE}."))
 addAction(SuffixMatchNodeRule(zone), PoolAction("bench"))

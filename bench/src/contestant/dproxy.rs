@@ -17,19 +17,19 @@ pub fn version(binary: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Starts it without the fast path.
-pub fn start_slow_path(chain: &Chain, binary: &Path) -> Result<Balancer> {
-    Balancer::start_in(&chain.balancer, chain.instance().folder(), binary, &slow_path_configuration())
+/// Starts it with `listen.xdp` so.
+pub fn start(chain: &Chain, binary: &Path, xdp: &str) -> Result<Balancer> {
+    Balancer::start_in(&chain.balancer, chain.instance().folder(), binary, &configuration(xdp))
 }
 
-/// The route and the pool, and all else as it comes.
-pub fn slow_path_configuration() -> String {
+/// The route and the pool, `listen.xdp`, and all else as it comes.
+pub fn configuration(xdp: &str) -> String {
     let [client, backend] = INTERFACES;
     format!(
         r#"[listen]
 interfaces = ["{client}", "{backend}"]
 addresses  = ["{LISTENER}"]
-xdp        = "off"
+xdp        = "{xdp}"
 
 [pools.bench]
 backends = ["{BACKEND}"]

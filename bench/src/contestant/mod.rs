@@ -1,18 +1,23 @@
 //! Who is measured.
 
+mod daemon;
 mod dnsdist;
 mod dproxy;
+mod nftables;
+mod nginx;
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use dproxy_lab::Balancer;
 use serde::Serialize;
 
 use crate::chain::{BACKEND, Chain, LISTENER};
 use crate::cores;
+
+use self::daemon::Daemon;
 
 /// The zone that each contestant sends to the backend; it refuses all other names.
 pub const ZONE: &str = "bench.example";
@@ -27,6 +32,16 @@ pub enum Contestant {
     Dnsdist,
     /// dproxy with `xdp = "off"`
     DproxySlowPath,
+    /// dproxy with its fast path in the driver
+    DproxyNative,
+    /// dproxy with its fast path in the stack
+    DproxyGeneric,
+    /// The kernel's own NAT: it knows no names
+    Nftables,
+    /// nginx, its stream module: it knows no names
+    Nginx,
+    /// XDP programs that rewrite addresses and redirect, and do nothing else: the limit
+    Redirect,
 }
 
 /// A contestant that answers, or will in a moment; stopped on drop.
@@ -40,7 +55,7 @@ pub struct Running {
 #[derive(Debug)]
 enum Process {
     None,
-    Dnsdist(dnsdist::Process),
+    Daemon(Daemon),
     Dproxy(Balancer),
 }
 
@@ -60,23 +75,33 @@ impl Contestant {
             Self::Direct => "none (direct)",
             Self::Dnsdist => "dnsdist",
             Self::DproxySlowPath => "dproxy, xdp = \"off\"",
+            Self::DproxyNative => "dproxy, native",
+            Self::DproxyGeneric => "dproxy, generic",
+            Self::Nftables => "nftables DNAT",
+            Self::Nginx => "nginx stream",
+            Self::Redirect => "bare XDP redirect",
         }
     }
 
     /// Whether the name in the question decides.
     pub fn routes_by_name(self) -> bool {
         match self {
-            Self::Direct => false,
-            Self::Dnsdist | Self::DproxySlowPath => true,
+            Self::Direct | Self::Nftables | Self::Nginx | Self::Redirect => false,
+            Self::Dnsdist | Self::DproxySlowPath | Self::DproxyNative | Self::DproxyGeneric => true,
         }
     }
 
-    /// Version and configuration; an error if it is not there.
+    /// Version and configuration on both processors; an error if it is not there.
     pub fn describe(self, dproxy: &Path) -> Result<Description> {
+        let dproxy = |xdp| anyhow::Ok((dproxy::version(dproxy)?, dproxy::configuration(xdp)));
         let (version, configuration) = match self {
-            Self::Direct => (String::new(), String::new()),
-            Self::Dnsdist => (dnsdist::version()?, dnsdist::configuration()),
-            Self::DproxySlowPath => (dproxy::version(dproxy)?, dproxy::slow_path_configuration()),
+            Self::Direct | Self::Redirect => (String::new(), String::new()),
+            Self::Dnsdist => (dnsdist::version()?, dnsdist::configuration_for_both()),
+            Self::DproxySlowPath => dproxy("off")?,
+            Self::DproxyNative => dproxy("native")?,
+            Self::DproxyGeneric => dproxy("generic")?,
+            Self::Nftables => (nftables::version()?, nftables::configuration()),
+            Self::Nginx => (nginx::version()?, nginx::configuration(Path::new("."))),
         };
         Ok(Description { contestant: self, version, configuration, routes_by_name: self.routes_by_name() })
     }
@@ -86,12 +111,34 @@ impl Contestant {
         let process = cores::on_balancers(|| {
             Ok(match self {
                 Self::Direct => Process::None,
-                Self::Dnsdist => Process::Dnsdist(dnsdist::start(chain)?),
-                Self::DproxySlowPath => Process::Dproxy(dproxy::start_slow_path(chain, dproxy)?),
+                Self::Dnsdist => Process::Daemon(dnsdist::start(chain, &dnsdist::configuration())?),
+                Self::DproxySlowPath => Process::Dproxy(dproxy::start(chain, dproxy, "off")?),
+                Self::DproxyNative | Self::DproxyGeneric | Self::Nftables | Self::Nginx | Self::Redirect => {
+                    bail!("{} is measured side by side only", self.title())
+                }
             })
         })?;
         let server = if matches!(process, Process::None) { BACKEND } else { LISTENER };
         Ok(Running { server, process })
+    }
+
+    /// Starts it on both processors. Programs of ours are not started here.
+    pub fn start_on_both(self, chain: &Chain, dproxy: &Path) -> Result<Running> {
+        let process = cores::on_both(|| {
+            Ok(match self {
+                Self::Direct | Self::Redirect => Process::None,
+                Self::Dnsdist => Process::Daemon(dnsdist::start(chain, &dnsdist::configuration_for_both())?),
+                Self::DproxySlowPath => Process::Dproxy(dproxy::start(chain, dproxy, "off")?),
+                Self::DproxyNative => Process::Dproxy(dproxy::start(chain, dproxy, "native")?),
+                Self::DproxyGeneric => Process::Dproxy(dproxy::start(chain, dproxy, "generic")?),
+                Self::Nftables => {
+                    nftables::start(chain)?;
+                    Process::None
+                }
+                Self::Nginx => Process::Daemon(nginx::start(chain)?),
+            })
+        })?;
+        Ok(Running { server: LISTENER, process })
     }
 }
 
@@ -100,7 +147,7 @@ impl Running {
     pub fn pid(&self) -> Option<u32> {
         match &self.process {
             Process::None => None,
-            Process::Dnsdist(process) => Some(process.id()),
+            Process::Daemon(daemon) => Some(daemon.id()),
             Process::Dproxy(balancer) => Some(balancer.pid()),
         }
     }
@@ -109,7 +156,7 @@ impl Running {
     pub fn log_tail(&self) -> String {
         match &self.process {
             Process::None => String::new(),
-            Process::Dnsdist(process) => process.log_tail(),
+            Process::Daemon(daemon) => daemon.log_tail(),
             Process::Dproxy(balancer) => balancer.log_tail(),
         }
     }

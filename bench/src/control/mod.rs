@@ -17,12 +17,13 @@ use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde::Serialize;
 
 use self::api::Api;
-use self::asker::{Asker, Lead};
+
 use self::edits::milliseconds;
 use self::routes::{CHANGED, RouteFile};
 use crate::chain::Chain;
 use crate::cores;
 
+pub use self::asker::{Asker, Lead};
 pub use self::edits::Edits;
 pub use self::memory::Memory;
 pub use self::routes::{MOST, SIZES};

@@ -3,6 +3,8 @@
 use std::ops::Sub;
 use std::time::Duration;
 
+use anyhow::{Result, ensure};
+
 /// Buckets to each power of two.
 const STEPS: u64 = 16;
 const BUCKETS: usize = 64 * STEPS as usize;
@@ -18,6 +20,12 @@ impl Default for Histogram {
 }
 
 impl Histogram {
+    /// What somebody else has counted, bucket by bucket.
+    pub fn of_counts(counts: Vec<u64>) -> Result<Self> {
+        ensure!(counts.len() == BUCKETS, "a histogram has {BUCKETS} buckets, not {}", counts.len());
+        Ok(Self(counts.into_boxed_slice()))
+    }
+
     /// Counts a duration.
     pub fn add(&mut self, duration: Duration) {
         self.0[bucket(duration.as_nanos() as u64)] += 1;

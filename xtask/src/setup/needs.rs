@@ -1,5 +1,6 @@
 //! What each command needs. It is looked for by itself: who installed it, and how, does not matter.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use clap::ValueEnum;
@@ -41,7 +42,7 @@ struct Tool {
     service: Option<&'static str>,
 }
 
-const TOOLS: [Tool; 13] = [
+const TOOLS: [Tool; 16] = [
     tool("ip", "iproute2", Purpose::Run),
     tool("ethtool", "ethtool", Purpose::Run),
     tool("dig", "bind9-dnsutils", Purpose::Run),
@@ -55,6 +56,10 @@ const TOOLS: [Tool; 13] = [
     tool("bpftool", "bpftool", Purpose::Test),
     tool("strace", "strace", Purpose::Test),
     server("dnsdist", "dnsdist", "dnsdist", Purpose::Bench),
+    // The module brings nginx itself along.
+    server("nginx", "libnginx-mod-stream", "nginx", Purpose::Bench),
+    tool("nft", "nftables", Purpose::Bench),
+    tool("kxdpgun", "knot", Purpose::Bench),
 ];
 
 const fn tool(program: &'static str, package: &'static str, purpose: Purpose) -> Tool {
@@ -102,7 +107,8 @@ impl Missing {
 
     /// Debian's packages with the tools that lack.
     pub fn packages(&self) -> Vec<&'static str> {
-        self.tools.iter().map(|tool| tool.package).collect()
+        let packages: BTreeSet<_> = self.tools.iter().map(|tool| tool.package).collect();
+        packages.into_iter().collect()
     }
 
     /// The services that these packages would start.
@@ -166,9 +172,13 @@ mod tests {
         let packages =
             |purpose| Missing { tools: lacking(purpose, |_| false), ..Missing::default() }.packages();
         assert!(packages(Purpose::Build).is_empty());
-        assert_eq!(packages(Purpose::Run), ["iproute2", "ethtool", "bind9-dnsutils"]);
-        assert_eq!(packages(Purpose::Bench).len(), packages(Purpose::Test).len() + 1);
-        assert_eq!(packages(Purpose::Bench).len(), TOOLS.len());
+        assert_eq!(packages(Purpose::Run), ["bind9-dnsutils", "ethtool", "iproute2"]);
+        assert_eq!(
+            packages(Purpose::Bench).len(),
+            packages(Purpose::Test).len() + 3,
+            "knot is there already"
+        );
+        assert_eq!(lacking(Purpose::Bench, |_| false).len(), TOOLS.len());
     }
 
     #[test]

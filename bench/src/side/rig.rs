@@ -1,0 +1,249 @@
+//! The chain with the hosts around one balancer: who asks, who answers, and what was seen.
+
+use std::net::{IpAddr, SocketAddr};
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use dproxy_lab::{Interrupt, run};
+use nix::net::if_::if_nametoindex;
+use serde::Serialize;
+
+use super::frame::{LENGTH, Settings, Template};
+use super::paced::{self, Paced};
+use super::programs::{Clock, Crossing, Programs, Seen};
+use super::{flood, query};
+use crate::chain::{BACKEND, Chain, HOST_INTERFACE, INTERFACES, LISTENER};
+use crate::cores;
+use crate::measure::ProcessorTime;
+use crate::sample::Latency;
+
+/// Locally administered addresses: the client's, the balancer's towards client and backend, the backend's.
+const MACS: [[u8; 6]; 4] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 3], [2, 0, 0, 0, 0, 4]];
+/// The clients' network, behind the client's address (RFC 2544).
+const CLIENTS: &str = "198.18.0.0/20";
+/// From the generator's start to the first look: what it takes to start it is not measured.
+const START: Duration = Duration::from_millis(20);
+/// Nothing has come for that long: nothing will.
+const QUIET: Duration = Duration::from_millis(20);
+
+/// What the generator does.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Load {
+    /// As fast as it can, in the kernel.
+    Flood,
+    /// So many queries a second, from user space; each is timed.
+    Rate(f64),
+}
+
+/// Client and backend at work on a chain.
+pub struct Rig<'a> {
+    /// The chain.
+    pub chain: Chain,
+    programs: Programs,
+    clock: Clock,
+    template: Template,
+    frame: [u8; LENGTH],
+    interface: u32,
+    settings: Settings,
+    interrupt: &'a Interrupt,
+}
+
+/// What was measured in one run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trial {
+    /// What the generator did.
+    pub load: Load,
+    /// How many clients asked.
+    pub clients: u32,
+    /// How long was measured.
+    pub seconds: f64,
+    /// From the first query to the last answer.
+    pub seen: Seen,
+    /// Queries sent a second while it was measured.
+    pub offered: f64,
+    /// Right answers a second while it was measured.
+    pub answered: f64,
+    /// What both processors did per answer, whoever it was, nanoseconds.
+    pub chain_ns: f64,
+    /// From sending a query to its answer, nanoseconds; where queries are timed.
+    pub latency_ns: Option<Latency>,
+}
+
+impl Trial {
+    /// The share of queries without an answer.
+    pub fn lost(&self) -> f64 {
+        self.seen.lost() as f64 / self.seen.sent.max(1) as f64
+    }
+}
+
+/// All counts at one moment.
+struct Reading {
+    at: Instant,
+    seen: Seen,
+    idle_ns: u64,
+}
+
+impl<'a> Rig<'a> {
+    /// Builds a chain, and lets its backend answer with `mark`, and add `id` to the ID.
+    pub fn build(prefix: &str, (mark, id): (u16, u16), interrupt: &'a Interrupt) -> Result<Self> {
+        let chain = Chain::build(prefix)?;
+        prepare(&chain)?;
+        let SocketAddr::V4(listener) = LISTENER else { bail!("the listener has no IPv4 address") };
+        let macs = addresses(1, 0);
+        let template = query::template(macs, listener);
+        let mut programs = Programs::load(&template)?;
+        programs.attach("receive", &chain.client, HOST_INTERFACE)?;
+        let clock = programs.clock()?;
+        let interface = chain.client.enter(|| if_nametoindex(HOST_INTERFACE))??;
+        let settings = Settings { clients: 1, stop: 1, timed: 0, mark, id };
+        programs.set(settings)?;
+        let frame = query::blank(macs, listener);
+        Ok(Self { chain, programs, clock, template, frame, interface, settings, interrupt })
+    }
+
+    /// Lets the backend answer.
+    pub fn reflect(&mut self) -> Result<()> {
+        self.programs.attach("reflect", &self.chain.backend, HOST_INTERFACE)
+    }
+
+    /// Lets what should be the balancer answer, so that there is none.
+    pub fn reflect_at_once(&mut self) -> Result<()> {
+        self.programs.attach("reflect", &self.chain.balancer, INTERFACES[0])
+    }
+
+    /// Lets the balancer be a program that rewrites addresses, and does nothing else.
+    pub fn cross(&mut self) -> Result<()> {
+        let index = |name| self.chain.balancer.enter(|| if_nametoindex(name));
+        let [client, backend] = [index(INTERFACES[0])??, index(INTERFACES[1])??];
+        let (IpAddr::V4(listener), IpAddr::V4(server)) = (LISTENER.ip(), BACKEND.ip()) else {
+            bail!("no IPv4 addresses")
+        };
+        self.programs.set_crossings([
+            Crossing { address: server.octets(), interface: backend, macs: addresses(3, 2) },
+            Crossing { address: listener.octets(), interface: client, macs: addresses(0, 1) },
+        ])?;
+        self.programs.attach("cross", &self.chain.balancer, INTERFACES[0])?;
+        self.programs.attach("cross_back", &self.chain.balancer, INTERFACES[1])
+    }
+
+    /// Lets the client's interface to others, who have programs of their own.
+    pub fn leave_client(&mut self) -> Result<()> {
+        self.programs.detach("receive")
+    }
+
+    /// Runs the generator for `duration`, then waits for the last answers.
+    pub fn run(&self, load: Load, clients: u32, duration: Duration) -> Result<Trial> {
+        ensure!(!self.interrupt.came()?, "interrupted");
+        let timed = u32::from(load != Load::Flood);
+        self.clock.clear();
+        let settings = Settings { clients, timed, stop: 0, ..self.settings };
+        self.programs.set(settings)?;
+        let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+        let (latency, begin) = (self.programs.latency()?, self.reading(&sent)?);
+
+        let (before, after) = thread::scope(|scope| -> Result<_> {
+            let generator = scope.spawn(|| self.generate(load, clients, &sent, &stop));
+            let measured = (|| {
+                sleep(START);
+                let before = self.reading(&sent)?;
+                sleep(duration);
+                anyhow::Ok((before, self.reading(&sent)?))
+            })();
+            // Whatever happened: it is waited for.
+            stop.store(true, Ordering::Relaxed);
+            let told = self.programs.set(Settings { stop: 1, ..settings });
+            generator.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            told?;
+            measured
+        })?;
+        let end = self.drain(&sent)?;
+        let latency = (load != Load::Flood).then(|| self.programs.latency().map(|after| after - &latency));
+        let seconds = (after.at - before.at).as_secs_f64();
+        let seen = after.seen - before.seen;
+        // What is not idle is busy: the kernel measures the one, and samples the other.
+        let time = (after.at - before.at).as_nanos() as u64 * cores::BOTH.len() as u64;
+        let busy = time.saturating_sub(after.idle_ns - before.idle_ns);
+        Ok(Trial {
+            load,
+            clients,
+            seconds,
+            seen: end.seen - begin.seen,
+            offered: seen.sent as f64 / seconds,
+            answered: seen.right as f64 / seconds,
+            chain_ns: busy as f64 / seen.right as f64,
+            latency_ns: latency.transpose()?.as_ref().map(Latency::of),
+        })
+    }
+
+    fn generate(&self, load: Load, clients: u32, sent: &AtomicU64, stop: &AtomicBool) -> Result<()> {
+        let send = || match load {
+            Load::Flood => flood::send(self.programs.generator()?, self.interface, &self.frame, stop),
+            Load::Rate(rate) => {
+                let (interface, template, frame, clock) =
+                    (self.interface, &self.template, self.frame, &self.clock);
+                paced::send(Paced { rate, clients, interface, template, frame, clock, sent }, stop)
+            }
+        };
+        self.chain.client.enter(send)?.context("the generator")
+    }
+
+    /// Waits until nothing comes any more.
+    fn drain(&self, sent: &AtomicU64) -> Result<Reading> {
+        let mut last = self.reading(sent)?;
+        loop {
+            sleep(QUIET);
+            let now = self.reading(sent)?;
+            if now.seen == last.seen || now.seen.lost() == 0 {
+                return Ok(now);
+            }
+            last = now;
+        }
+    }
+
+    fn reading(&self, sent: &AtomicU64) -> Result<Reading> {
+        let mut seen = self.programs.seen()?;
+        seen.sent += sent.load(Ordering::Relaxed);
+        let at = Instant::now();
+        let idle = ProcessorTime::of_all()?.iter().take(cores::BOTH.len()).map(|it| it.idle_ns).sum();
+        Ok(Reading { at, seen, idle_ns: idle })
+    }
+}
+
+fn addresses(receiver: usize, sender: usize) -> [u8; 12] {
+    let mut macs = [0; 12];
+    macs[..6].copy_from_slice(&MACS[receiver]);
+    macs[6..].copy_from_slice(&MACS[sender]);
+    macs
+}
+
+/// MAC addresses and neighbours that everybody knows beforehand, a way to the clients, and a queue for each processor.
+fn prepare(chain: &Chain) -> Result<()> {
+    let ends = [
+        (&chain.client, HOST_INTERFACE),
+        (&chain.balancer, INTERFACES[0]),
+        (&chain.balancer, INTERFACES[1]),
+        (&chain.backend, HOST_INTERFACE),
+    ];
+    let queues = cores::BOTH.len().to_string();
+    for ((namespace, interface), mac) in ends.into_iter().zip(MACS) {
+        namespace.ip(&format!("link set {interface} address {}", colons(mac)))?;
+        run(namespace.command("ethtool").args(["-L", interface, "rx", &queues, "tx", &queues]))?;
+    }
+    chain.set_offloads(false)?;
+    for (interface, host, mac) in [(0, chain.client_address(), MACS[0]), (1, BACKEND.ip(), MACS[3])] {
+        let interface = INTERFACES[interface];
+        // What XDP sends into a veth arrives only if its other end receives as a network card does.
+        run(chain.balancer.command("ethtool").args(["-K", interface, "gro", "on"]))?;
+        let mac = colons(mac);
+        chain.balancer.ip(&format!("neigh replace {host} lladdr {mac} dev {interface} nud permanent"))?;
+    }
+    chain.balancer.ip(&format!("route add {CLIENTS} via {}", chain.client_address()))
+}
+
+fn colons(mac: [u8; 6]) -> String {
+    mac.map(|octet| format!("{octet:02x}")).join(":")
+}
