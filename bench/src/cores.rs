@@ -76,6 +76,11 @@ impl Drop for First {
     }
 }
 
+/// The calling thread runs only where nobody else wants to.
+pub fn come_last() -> Result<()> {
+    schedule(libc::SCHED_IDLE, 0)
+}
+
 fn schedule(policy: i32, priority: i32) -> Result<()> {
     let parameters = libc::sched_param { sched_priority: priority };
     // SAFETY: the parameters live.

@@ -24,9 +24,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
-use dproxy_lab::{Interrupt, default_binary};
+use dproxy_lab::{Interrupt, XdpReflector, default_binary};
 
-use crate::contestant::Contestant;
+use crate::contestant::{ALONE, Contestant, Description, Processors};
 use crate::cores::Precedence;
 use crate::report::{MachineDescription, Report};
 use crate::runner::Plan;
@@ -67,6 +67,18 @@ struct Arguments {
     /// Where to write samples, machine and bars as JSON; files of the control plane go beside it.
     #[arg(long, value_name = "FILE", default_value = "target/bench/latest.json")]
     output: PathBuf,
+    /// Side by side, let the backend answer wrongly: to see that this is noticed.
+    #[arg(long, value_enum, hide = true)]
+    spoil: Option<Spoiled>,
+}
+
+/// What a backend can do wrong.
+#[derive(Clone, Copy, ValueEnum)]
+enum Spoiled {
+    /// It has not the mark
+    Mark,
+    /// It answers with another ID
+    Id,
 }
 
 fn main() -> ExitCode {
@@ -88,32 +100,43 @@ fn run(arguments: &Arguments) -> Result<bool> {
     cores::take_place()?;
     let _precedence = arguments.precedence.then(Precedence::take).transpose()?;
     let plan = plan(arguments)?;
-    if let Ok(rates) = std::env::var("TRY") {
-        let rates: Vec<f64> = rates.split(' ').filter_map(|r| r.parse().ok()).collect();
-        side::try_out(&plan.dproxy, &interrupt, &plan.contestants, &rates)?;
-        return Ok(true);
-    }
-    let contestants = plan.contestants.iter().filter(|_| !plan.scenarios.is_empty() || plan.witness);
-    let contestants = contestants.map(|contestant| contestant.describe(&plan.dproxy));
-    let contestants = contestants.collect::<Result<_>>()?;
-
+    let contestants = describe(&plan)?;
     let results = plan.run(&arguments.name, &interrupt)?;
     let report = Report::new(machine, &plan, contestants, &results);
     report.print();
     report.write(&arguments.output)?;
     println!("\nAll samples are in {}.", arguments.output.display());
+    if let Some(chart) = report.draw(&arguments.output)? {
+        println!("A chart is in {}.", chart.display());
+    }
     Ok(report.all_held())
+}
+
+/// Who is measured. Side by side, who is not there has no figures; elsewhere, it is an error.
+fn describe(plan: &Plan) -> Result<Vec<Description>> {
+    let one_by_one = !plan.scenarios.is_empty() || plan.witness;
+    let alone = plan
+        .contestants
+        .iter()
+        .filter(|_| one_by_one)
+        .map(|contestant| contestant.describe(&plan.dproxy, Processors::One));
+    let mut described = alone.collect::<Result<Vec<_>>>()?;
+    let side = plan.side.iter().flat_map(|side| &side.contestants);
+    described.extend(side.filter_map(|contestant| contestant.describe(&plan.dproxy, Processors::Both).ok()));
+    Ok(described)
 }
 
 fn plan(arguments: &Arguments) -> Result<Plan> {
     let (rounds, seconds) = if arguments.quick { (3, 2) } else { (5, 5) };
     let seconds = arguments.seconds.unwrap_or(seconds);
     let wanted = all_or(&arguments.only);
+    let dproxy = arguments.dproxy.clone().map_or_else(default_binary, Ok)?;
     Ok(Plan {
         rounds: arguments.rounds.unwrap_or(rounds),
         warm_up: Duration::from_millis(500),
         duration: Duration::from_secs(seconds.into()),
-        contestants: all_or(&arguments.contestant),
+        contestants: chosen(&ALONE, &arguments.contestant),
+        side: wanted.contains(&Part::Side).then(|| side_plan(arguments, dproxy.clone())),
         scenarios: SCENARIOS.into_iter().filter(|scenario| wanted.contains(&scenario.part())).collect(),
         program: wanted.contains(&Part::Program),
         case: arguments.case.clone(),
@@ -123,8 +146,34 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
         edits: if arguments.quick { 4 } else { 10 },
         folder: path::absolute(arguments.output.with_file_name("control"))?,
         precedence: arguments.precedence,
-        dproxy: arguments.dproxy.clone().map_or_else(default_binary, Ok)?,
+        dproxy,
     })
+}
+
+fn side_plan(arguments: &Arguments, dproxy: PathBuf) -> side::Plan {
+    let (rounds, milliseconds) = if arguments.quick { (1, 250) } else { (5, 1000) };
+    let duration = arguments.seconds.map_or(milliseconds, |seconds| u64::from(seconds) * 1000);
+    let (mark, id) = match arguments.spoil {
+        None => (XdpReflector::MARK, 0),
+        // QR alone: as a backend answers that is another one.
+        Some(Spoiled::Mark) => (0x8000, 0),
+        Some(Spoiled::Id) => (XdpReflector::MARK, 1),
+    };
+    side::Plan {
+        rounds: arguments.rounds.unwrap_or(rounds),
+        duration: Duration::from_millis(duration),
+        trial: Duration::from_millis(if arguments.quick { 150 } else { 300 }),
+        contestants: chosen(&side::CONTESTANTS, &arguments.contestant),
+        dproxy,
+        mark,
+        id,
+        witness: arguments.only.is_empty() || arguments.only.contains(&Part::Witness),
+    }
+}
+
+/// Of all that a part measures, those that were chosen, or all.
+fn chosen(all: &[Contestant], chosen: &[Contestant]) -> Vec<Contestant> {
+    all.iter().copied().filter(|contestant| chosen.is_empty() || chosen.contains(contestant)).collect()
 }
 
 /// What was chosen, or all there are.

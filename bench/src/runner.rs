@@ -14,6 +14,7 @@ use crate::control::{self, Life};
 use crate::program::{self, Costs};
 use crate::sample::Sample;
 use crate::scenario::{Scenario, Transport};
+use crate::side;
 use crate::stage::Stage;
 use crate::witness::{self, Witnessed};
 
@@ -28,6 +29,8 @@ pub struct Plan {
     pub duration: Duration,
     /// Who.
     pub contestants: Vec<Contestant>,
+    /// How balancers are measured side by side, if they are.
+    pub side: Option<side::Plan>,
     /// What.
     pub scenarios: Vec<Scenario>,
     /// Whether the program is measured by itself.
@@ -55,6 +58,8 @@ pub struct Plan {
 pub struct Results {
     /// The program by itself.
     pub costs: Costs,
+    /// Side by side.
+    pub side: side::Results,
     /// By our own generator.
     pub measured: Vec<Measured>,
     /// By dnsperf.
@@ -75,6 +80,12 @@ pub struct Measured {
 impl Plan {
     /// Measures everything, in namespaces whose names begin with `prefix`. Progress goes to stderr.
     pub fn run(&self, prefix: &str, interrupt: &Interrupt) -> Result<Results> {
+        let mut side = side::Results::default();
+        if let Some(plan) = &self.side {
+            eprintln!("side by side");
+            // Each contestant has a chain of its own, which is gone when the next one comes.
+            side = side::measure(plan, prefix, interrupt).context("side by side")?;
+        }
         let chain = Chain::build(prefix)?;
         let mut costs = Costs::default();
         if self.program {
@@ -106,7 +117,7 @@ impl Plan {
                 eprintln!("  {} of {}", round + 1, self.lives);
             }
         }
-        Ok(Results { costs, measured, witnessed, lives })
+        Ok(Results { costs, side, measured, witnessed, lives })
     }
 
     fn measure(&self, chain: &Chain, scenario: Scenario, interrupt: &Interrupt) -> Result<Measured> {

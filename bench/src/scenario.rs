@@ -18,6 +18,8 @@ pub const NAMES: u16 = 1000;
 pub enum Part {
     /// What the program takes for a packet, without any network
     Program,
+    /// Balancers of all kinds, on the same two processors as who asks and who answers
+    Side,
     /// Queries over UDP
     Udp,
     /// Queries over TCP, pipelined on connections that stay

@@ -44,6 +44,19 @@ pub enum Contestant {
     Redirect,
 }
 
+/// Those that have one processor for themselves, if that is what is measured.
+pub const ALONE: [Contestant; 3] = [Contestant::Direct, Contestant::Dnsdist, Contestant::DproxySlowPath];
+
+/// What a contestant runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Processors {
+    /// One for itself.
+    One,
+    /// Both, together with all others.
+    Both,
+}
+
 /// A contestant that answers, or will in a moment; stopped on drop.
 #[derive(Debug)]
 pub struct Running {
@@ -63,6 +76,7 @@ enum Process {
 #[derive(Debug, Serialize)]
 pub struct Description {
     contestant: Contestant,
+    processors: Processors,
     version: String,
     configuration: String,
     routes_by_name: bool,
@@ -91,11 +105,22 @@ impl Contestant {
         }
     }
 
-    /// Version and configuration on both processors; an error if it is not there.
-    pub fn describe(self, dproxy: &Path) -> Result<Description> {
+    /// Whether queries are handed to a process, which runs when the kernel lets it.
+    pub fn is_process(self) -> bool {
+        match self {
+            Self::Dnsdist | Self::DproxySlowPath | Self::Nginx => true,
+            Self::Direct | Self::DproxyNative | Self::DproxyGeneric | Self::Nftables | Self::Redirect => {
+                false
+            }
+        }
+    }
+
+    /// Version and configuration; an error if it is not there.
+    pub fn describe(self, dproxy: &Path, processors: Processors) -> Result<Description> {
         let dproxy = |xdp| anyhow::Ok((dproxy::version(dproxy)?, dproxy::configuration(xdp)));
         let (version, configuration) = match self {
             Self::Direct | Self::Redirect => (String::new(), String::new()),
+            Self::Dnsdist if processors == Processors::One => (dnsdist::version()?, dnsdist::configuration()),
             Self::Dnsdist => (dnsdist::version()?, dnsdist::configuration_for_both()),
             Self::DproxySlowPath => dproxy("off")?,
             Self::DproxyNative => dproxy("native")?,
@@ -103,7 +128,8 @@ impl Contestant {
             Self::Nftables => (nftables::version()?, nftables::configuration()),
             Self::Nginx => (nginx::version()?, nginx::configuration(Path::new("."))),
         };
-        Ok(Description { contestant: self, version, configuration, routes_by_name: self.routes_by_name() })
+        let routes_by_name = self.routes_by_name();
+        Ok(Description { contestant: self, processors, version, configuration, routes_by_name })
     }
 
     /// Starts it on the balancer's processor.

@@ -25,8 +25,6 @@ pub struct ProcessorTime {
     pub softirq_ns: u64,
     /// Not ours: another guest of the host ran.
     pub steal_ns: u64,
-    /// Nothing to do; measured, where all others are sampled.
-    pub idle_ns: u64,
 }
 
 impl ProcessTime {
@@ -72,7 +70,6 @@ impl ProcessorTime {
             busy_ns: self.busy_ns.saturating_sub(earlier.busy_ns),
             softirq_ns: self.softirq_ns.saturating_sub(earlier.softirq_ns),
             steal_ns: self.steal_ns.saturating_sub(earlier.steal_ns),
-            idle_ns: self.idle_ns.saturating_sub(earlier.idle_ns),
         }
     }
 
@@ -84,9 +81,9 @@ impl ProcessorTime {
     fn parse_line(line: &str, tick: Duration) -> Option<Self> {
         let fields = line.split_whitespace().skip(1).map(|ticks| nanoseconds(ticks, tick));
         let fields: Vec<u64> = fields.collect::<Option<_>>()?;
-        let [user, nice, system, idle, iowait, irq, softirq, steal, ..] = fields[..] else { return None };
+        let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields[..] else { return None };
         let busy_ns = user + nice + system + irq + softirq;
-        Some(Self { busy_ns, softirq_ns: softirq, steal_ns: steal, idle_ns: idle + iowait })
+        Some(Self { busy_ns, softirq_ns: softirq, steal_ns: steal })
     }
 }
 
@@ -127,11 +124,10 @@ mod tests {
         let stat = "cpu  9 9 9 9 9 9 9 9 0 0\n\
                     cpu0 100 1 20 999 5 3 40 7 0 0\ncpu1 1 0 0 0 0 0 0 0 0 0\nintr 12 0\n";
         let tick = TICK.as_nanos() as u64;
-        let expected = [(164, 40, 7, 1004), (1, 0, 0, 0)].map(|(busy, softirq, steal, idle)| ProcessorTime {
+        let expected = [(164, 40, 7), (1, 0, 0)].map(|(busy, softirq, steal)| ProcessorTime {
             busy_ns: busy * tick,
             softirq_ns: softirq * tick,
             steal_ns: steal * tick,
-            idle_ns: idle * tick,
         });
         assert_eq!(ProcessorTime::parse(stat, TICK).unwrap(), expected);
         assert_eq!(ProcessorTime::parse("cpu0 1 2 x", TICK), None);

@@ -66,6 +66,11 @@ fn ratios(samples: &[Sample], value: fn(&Sample) -> Option<f64>) -> Vec<f64> {
 }
 
 impl Bar {
+    /// A median that must not be smaller than `bar`.
+    pub fn at_least(name: impl Into<String>, spread: Spread, bar: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), value: spread.median, bar, unit, held: spread.median >= bar, spread }
+    }
+
     /// A median that must not be larger than `bar`.
     pub fn at_most(name: impl Into<String>, spread: Spread, bar: f64, unit: &'static str) -> Self {
         Self { name: name.into(), value: spread.median, bar, unit, held: spread.median <= bar, spread }

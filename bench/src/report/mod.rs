@@ -1,14 +1,16 @@
 //! What is said about it all.
 
 mod bars;
+mod chart;
 mod control;
 mod machine;
 mod program;
+mod side;
 mod summary;
 mod table;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -18,6 +20,7 @@ use crate::control::Life;
 use crate::cores;
 use crate::program::Costs;
 use crate::runner::{Measured, Plan, Results};
+use crate::side as side_by_side;
 use crate::witness::Witnessed;
 
 use bars::Bar;
@@ -32,6 +35,7 @@ pub struct Report<'a> {
     plan: &'a Plan,
     contestants: Vec<Description>,
     program: &'a Costs,
+    side: &'a side_by_side::Results,
     scenarios: Vec<Scenario<'a>>,
     witness: &'a [Witnessed],
     control: &'a [Life],
@@ -62,7 +66,7 @@ impl<'a> Report<'a> {
     ) -> Self {
         let scenario = |measured| Scenario { measured, summaries: Summary::of_all(measured) };
         let processors = Processors { balancer: cores::BALANCER, generator_and_backend: cores::PEERS };
-        let Results { costs, measured, witnessed, lives } = results;
+        let Results { costs, side: beside, measured, witnessed, lives } = results;
         let scenarios = measured.iter().map(scenario).collect();
         Self {
             machine,
@@ -70,10 +74,12 @@ impl<'a> Report<'a> {
             plan,
             contestants,
             program: costs,
+            side: beside,
             scenarios,
             witness: witnessed,
             control: lives,
-            bars: [program::bars(costs), bars::all(measured), control::bars(lives)].concat(),
+            bars: [program::bars(costs), side::bars(beside), bars::all(measured), control::bars(lives)]
+                .concat(),
         }
     }
 
@@ -82,6 +88,9 @@ impl<'a> Report<'a> {
         println!("{}\n", self.machine);
         if !self.program.cases.is_empty() {
             println!("{}", program::table(self.program));
+        }
+        if self.plan.side.is_some() {
+            println!("{}", side::table(self.side));
         }
         for scenario in &self.scenarios {
             println!("{}", table::of(&scenario.measured.scenario, &scenario.summaries));
@@ -106,9 +115,17 @@ impl<'a> Report<'a> {
         fs::write(file, serde_json::to_string_pretty(self)? + "\n").with_context(context)
     }
 
-    /// Whether each bar that was measured is held.
+    /// Draws a chart of what was measured side by side, beside the JSON file, and says where.
+    pub fn draw(&self, file: &Path) -> Result<Option<PathBuf>> {
+        let Some(chart) = chart::draw(self.side, &self.machine.to_string()) else { return Ok(None) };
+        let file = file.with_extension("svg");
+        fs::write(&file, chart).with_context(|| format!("write {}", file.display()))?;
+        Ok(Some(file))
+    }
+
+    /// Whether each bar that was measured is held, and nothing is missing that was to be measured.
     pub fn all_held(&self) -> bool {
-        self.bars.iter().all(|bar| bar.held)
+        self.side.failures.is_empty() && self.bars.iter().all(|bar| bar.held)
     }
 }
 

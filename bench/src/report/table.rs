@@ -91,12 +91,12 @@ fn with_process(time: Option<Spread>) -> String {
     time.map_or_else(|| "–".to_owned(), |time| micros(time.median))
 }
 
-fn micros(nanoseconds: f64) -> String {
+pub fn micros(nanoseconds: f64) -> String {
     format!("{:.2} µs", nanoseconds / 1000.0)
 }
 
 /// 98765.4 as 98,765.
-fn grouped(number: f64) -> String {
+pub fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -12,8 +12,8 @@ use super::frame::{LENGTH, Query, Template};
 use super::programs::Clock;
 use crate::cores;
 
-/// How often a thread looks what is due.
-const TICK: Duration = Duration::from_micros(100);
+/// How often a thread looks what is due. In a virtual machine, each of its timers may cost as much as two queries.
+const TICK: Duration = Duration::from_micros(500);
 
 /// What is sent, and where.
 #[derive(Clone, Copy)]

@@ -4,8 +4,7 @@ use std::net::SocketAddrV4;
 use std::ops::Range;
 
 use super::frame::{
-    DESTINATION, DESTINATION_PORT, DIGITS, DNS, ETHERTYPE, IP, LENGTH, SOURCE, Template, UDP,
-    WORDS,
+    DESTINATION, DESTINATION_PORT, DIGITS, DNS, ETHERTYPE, IP, LENGTH, SOURCE, Template, UDP, WORDS,
 };
 use crate::contestant::ZONE;
 use crate::load::Queries;
@@ -103,7 +102,7 @@ mod tests {
             assert_eq!(Query::client_of(query.address(), query.port()), Some(client));
             assert_eq!(Query::name_of(query.digits()), query.name);
         }
-        assert_eq!(Query::client_of([192, 0, 2, 10].map(u32::from)[0].to_be(), FIRST_PORT.to_be()), None);
+        assert_eq!(Query::client_of(u32::from_ne_bytes([192, 0, 2, 10]), FIRST_PORT.to_be()), None);
         assert_eq!(Query::client_of(Query { client: 0, name: 0 }.address(), 53_u16.to_be()), None);
     }
 

@@ -2,30 +2,32 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::resume_unwind;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use dproxy_lab::{Interrupt, run};
+use dproxy_lab::{Interrupt, Namespace, run};
 use nix::net::if_::if_nametoindex;
 use serde::Serialize;
 
 use super::frame::{LENGTH, Settings, Template};
+use super::idle::Idle;
 use super::paced::{self, Paced};
 use super::programs::{Clock, Crossing, Programs, Seen};
 use super::{flood, query};
 use crate::chain::{BACKEND, Chain, HOST_INTERFACE, INTERFACES, LISTENER};
 use crate::cores;
-use crate::measure::ProcessorTime;
 use crate::sample::Latency;
 
 /// Locally administered addresses: the client's, the balancer's towards client and backend, the backend's.
 const MACS: [[u8; 6]; 4] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 3], [2, 0, 0, 0, 0, 4]];
 /// The clients' network, behind the client's address (RFC 2544).
 const CLIENTS: &str = "198.18.0.0/20";
-/// From the generator's start to the first look: what it takes to start it is not measured.
-const START: Duration = Duration::from_millis(20);
+/// The generator has that long to begin, and looks are that far apart until it has.
+const START: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(10);
 /// Nothing has come for that long: nothing will.
 const QUIET: Duration = Duration::from_millis(20);
 
@@ -84,7 +86,6 @@ impl Trial {
 struct Reading {
     at: Instant,
     seen: Seen,
-    idle_ns: u64,
 }
 
 impl<'a> Rig<'a> {
@@ -142,16 +143,20 @@ impl<'a> Rig<'a> {
         self.clock.clear();
         let settings = Settings { clients, timed, stop: 0, ..self.settings };
         self.programs.set(settings)?;
-        let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+        let (stop, sent, idle) = (AtomicBool::new(false), AtomicU64::new(0), Idle::default());
         let (latency, begin) = (self.programs.latency()?, self.reading(&sent)?);
 
-        let (before, after) = thread::scope(|scope| -> Result<_> {
+        let ((before, idle_before), (after, idle_after)) = thread::scope(|scope| -> Result<_> {
             let generator = scope.spawn(|| self.generate(load, clients, &sent, &stop));
+            // A flood leaves no time.
+            if load != Load::Flood {
+                idle.take(scope, &stop);
+            }
             let measured = (|| {
-                sleep(START);
-                let before = self.reading(&sent)?;
+                self.wait_for_first(&begin, &sent)?;
+                let before = (self.reading(&sent)?, idle.taken());
                 sleep(duration);
-                anyhow::Ok((before, self.reading(&sent)?))
+                anyhow::Ok((before, (self.reading(&sent)?, idle.taken())))
             })();
             // Whatever happened: it is waited for.
             stop.store(true, Ordering::Relaxed);
@@ -164,9 +169,8 @@ impl<'a> Rig<'a> {
         let latency = (load != Load::Flood).then(|| self.programs.latency().map(|after| after - &latency));
         let seconds = (after.at - before.at).as_secs_f64();
         let seen = after.seen - before.seen;
-        // What is not idle is busy: the kernel measures the one, and samples the other.
         let time = (after.at - before.at).as_nanos() as u64 * cores::BOTH.len() as u64;
-        let busy = time.saturating_sub(after.idle_ns - before.idle_ns);
+        let busy = time.saturating_sub(idle_after - idle_before);
         Ok(Trial {
             load,
             clients,
@@ -191,6 +195,14 @@ impl<'a> Rig<'a> {
         self.chain.client.enter(send)?.context("the generator")
     }
 
+    /// Waits until the generator has begun: what that takes is not measured.
+    fn wait_for_first(&self, begin: &Reading, sent: &AtomicU64) -> Result<()> {
+        while self.reading(sent)?.seen.sent == begin.seen.sent && begin.at.elapsed() < START {
+            sleep(LOOK);
+        }
+        Ok(())
+    }
+
     /// Waits until nothing comes any more.
     fn drain(&self, sent: &AtomicU64) -> Result<Reading> {
         let mut last = self.reading(sent)?;
@@ -207,9 +219,7 @@ impl<'a> Rig<'a> {
     fn reading(&self, sent: &AtomicU64) -> Result<Reading> {
         let mut seen = self.programs.seen()?;
         seen.sent += sent.load(Ordering::Relaxed);
-        let at = Instant::now();
-        let idle = ProcessorTime::of_all()?.iter().take(cores::BOTH.len()).map(|it| it.idle_ns).sum();
-        Ok(Reading { at, seen, idle_ns: idle })
+        Ok(Reading { at: Instant::now(), seen })
     }
 }
 
@@ -232,6 +242,7 @@ fn prepare(chain: &Chain) -> Result<()> {
     for ((namespace, interface), mac) in ends.into_iter().zip(MACS) {
         namespace.ip(&format!("link set {interface} address {}", colons(mac)))?;
         run(namespace.command("ethtool").args(["-L", interface, "rx", &queues, "tx", &queues]))?;
+        send_where_we_are(namespace, interface)?;
     }
     chain.set_offloads(false)?;
     for (interface, host, mac) in [(0, chain.client_address(), MACS[0]), (1, BACKEND.ip(), MACS[3])] {
@@ -242,6 +253,18 @@ fn prepare(chain: &Chain) -> Result<()> {
         chain.balancer.ip(&format!("neigh replace {host} lladdr {mac} dev {interface} nud permanent"))?;
     }
     chain.balancer.ip(&format!("route add {CLIENTS} via {}", chain.client_address()))
+}
+
+/// Has each processor send by a queue of its own (XPS). Else a hash decides, and once a processor receives what
+/// another one sends, it goes on with that as long as there is more: the other one sends without doing the work.
+fn send_where_we_are(namespace: &Namespace, interface: &str) -> Result<()> {
+    for (queue, processor) in cores::BOTH.into_iter().enumerate() {
+        let mask = 1_u32 << processor;
+        let script = format!("echo {mask:x} > /sys/class/net/{interface}/queues/tx-{queue}/xps_cpus");
+        // Its /sys is that of the namespace.
+        run(Command::new("ip").args(["netns", "exec", namespace.name(), "sh", "-c", &script]))?;
+    }
+    Ok(())
 }
 
 fn colons(mac: [u8; 6]) -> String {
