@@ -49,9 +49,10 @@ addAction(AllRule(), RCodeAction(DNSRCode.REFUSED))
     )
 }
 
-/// The same for two processors, over UDP alone: two threads receive queries, and two have answers of their own.
+/// The same for two processors, over UDP alone: two threads receive queries, and two receive answers.
 pub fn configuration_for_both() -> String {
     let local = format!("addLocal(\"{LISTENER}\", {{reusePort=true}})");
+    let server = format!("newServer{{address=\"{BACKEND}\", pool=\"bench\"}}:setUp()");
     format!(
         r#"setSecurityPollSuffix("")
 setACL("0.0.0.0/0")
@@ -60,9 +61,9 @@ setACL("0.0.0.0/0")
 setMaxUDPOutstanding(65535)
 setUDPSocketBufferSizes(1048576, 1048576)
 setUDPMultipleMessagesVectorSize(64)
-setServerPolicy(firstAvailable)
-newServer{{address="{BACKEND}", pool="bench", sockets=2}}:setUp()
-newServer{{address="{BACKEND}", pool="bench", sockets=2}}:setUp()
+setServerPolicy(roundrobin)
+{server}
+{server}
 zone = newSuffixMatchNode()
 zone:add(newDNSName("{ZONE}."))
 addAction(SuffixMatchNodeRule(zone), PoolAction("bench"))

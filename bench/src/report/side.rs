@@ -244,8 +244,8 @@ mod tests {
         let mut results = results(vec![sample(DproxyNative, 0, 1_000.0, 500.0, 5_000)]);
         results.failures.push(Failure { contestant: Nginx, round: 0, why: "is not installed".to_owned() });
         let text = table(&results);
-        assert!(text.contains("\n  nginx stream *       –"), "{text}");
+        assert!(text.contains("\n  nginx stream *          –"), "{text}");
         assert!(text.contains("nginx stream: no figures in round 1: is not installed"), "{text}");
-        assert!(text.contains("\n  dproxy, native    1,000  1,000 … 1,000"), "{text}");
+        assert!(text.contains("\n  dproxy, native      1,000  1,000 … 1,000"), "{text}");
     }
 }

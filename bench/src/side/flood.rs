@@ -9,6 +9,7 @@ use aya::{TestRun, TestRunOptions};
 use nix::errno::Errno;
 
 use super::frame::LENGTH;
+use super::rig::Clocks;
 use crate::cores;
 
 /// Frames of one call: each call makes a pool of pages and waits for it to be gone, which shall not be noticed.
@@ -18,11 +19,18 @@ const BATCH: u32 = 64;
 
 /// Sends from each processor until `stop`, which the program has to be told as well. For a thread in the client's
 /// namespace.
-pub fn send(generator: &Xdp, interface: u32, frame: &[u8; LENGTH], stop: &AtomicBool) -> Result<()> {
+pub fn send(
+    generator: &Xdp,
+    interface: u32,
+    frame: &[u8; LENGTH],
+    clocks: &Clocks,
+    stop: &AtomicBool,
+) -> Result<()> {
     thread::scope(|scope| {
         let threads = cores::BOTH.map(|processor| {
             scope.spawn(move || {
                 cores::pin(processor)?;
+                clocks.add_this_thread();
                 while !stop.load(Ordering::Relaxed) {
                     run(generator, interface, frame)?;
                 }

@@ -2,11 +2,11 @@
 //!
 //! docs/benchmark.md says what is measured, and who is charged for what.
 
+mod awake;
 mod flood;
 #[path = "../../ebpf/src/frame.rs"]
 #[expect(dead_code, reason = "what programs alone need")]
 mod frame;
-mod idle;
 mod kxdpgun;
 mod paced;
 mod programs;
@@ -168,6 +168,7 @@ pub mod test {
             offered: answered,
             answered,
             chain_ns: cpu,
+            process_ns: 0.0,
             latency_ns: Some(Latency { p50: p99 / 2, p99, p999: p99 * 2 }),
         };
         let memory = |anonymous| Memory { anonymous, maps: 0 };

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::frame::{LENGTH, Query, Template};
 use super::programs::Clock;
+use super::rig::Clocks;
 use crate::cores;
 
 /// How often a thread looks what is due. In a virtual machine, each of its timers may cost as much as two queries.
@@ -30,6 +31,8 @@ pub struct Paced<'a> {
     pub frame: [u8; LENGTH],
     /// Where it is written down when a query is sent.
     pub clock: &'a Clock,
+    /// Of the threads that send.
+    pub clocks: &'a Clocks,
     /// Queries sent.
     pub sent: &'a AtomicU64,
 }
@@ -40,6 +43,7 @@ pub fn send(paced: Paced<'_>, stop: &AtomicBool) -> Result<()> {
         let threads = (0..).zip(cores::BOTH).map(|(place, processor)| {
             scope.spawn(move || {
                 cores::pin(processor)?;
+                paced.clocks.add_this_thread();
                 // As a network card's interrupt does: it does not wait for whoever is at work.
                 let _first = cores::First::take()?;
                 paced.send_every(place, cores::BOTH.len() as u32, stop)

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::panic::resume_unwind;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -13,12 +14,12 @@ use nix::net::if_::if_nametoindex;
 use serde::Serialize;
 
 use super::frame::{LENGTH, Settings, Template};
-use super::idle::Idle;
 use super::paced::{self, Paced};
 use super::programs::{Clock, Crossing, Programs, Seen};
-use super::{flood, query};
+use super::{awake, flood, query};
 use crate::chain::{BACKEND, Chain, HOST_INTERFACE, INTERFACES, LISTENER};
 use crate::cores;
+use crate::measure::CpuClock;
 use crate::sample::Latency;
 
 /// Locally administered addresses: the client's, the balancer's towards client and backend, the backend's.
@@ -69,8 +70,11 @@ pub struct Trial {
     pub offered: f64,
     /// Right answers a second while it was measured.
     pub answered: f64,
-    /// What both processors did per answer, whoever it was, nanoseconds.
+    /// What generator and balancer used of both processors, per answer, nanoseconds: with all that the kernel does for a
+    /// frame, which it does where the frame was sent.
     pub chain_ns: f64,
+    /// Of that, what the balancer's process used.
+    pub process_ns: f64,
     /// From sending a query to its answer, nanoseconds; where queries are timed.
     pub latency_ns: Option<Latency>,
 }
@@ -86,6 +90,23 @@ impl Trial {
 struct Reading {
     at: Instant,
     seen: Seen,
+    generator_ns: u64,
+    process_ns: u64,
+}
+
+/// Those of all that work for one run.
+#[derive(Debug, Default)]
+pub struct Clocks {
+    generator: Mutex<Vec<CpuClock>>,
+    process: Vec<CpuClock>,
+    sent: AtomicU64,
+}
+
+impl Clocks {
+    /// The calling thread belongs to the generator.
+    pub fn add_this_thread(&self) {
+        self.generator.lock().unwrap_or_else(PoisonError::into_inner).push(CpuClock::of_this_thread());
+    }
 }
 
 impl<'a> Rig<'a> {
@@ -136,27 +157,28 @@ impl<'a> Rig<'a> {
         self.programs.detach("receive")
     }
 
-    /// Runs the generator for `duration`, then waits for the last answers.
-    pub fn run(&self, load: Load, clients: u32, duration: Duration) -> Result<Trial> {
+    /// Runs the generator for `duration`, then waits for the last answers. `pid` is the balancer, if it is a process.
+    pub fn run(&self, load: Load, clients: u32, duration: Duration, pid: Option<u32>) -> Result<Trial> {
         ensure!(!self.interrupt.came()?, "interrupted");
         let timed = u32::from(load != Load::Flood);
         self.clock.clear();
         let settings = Settings { clients, timed, stop: 0, ..self.settings };
         self.programs.set(settings)?;
-        let (stop, sent, idle) = (AtomicBool::new(false), AtomicU64::new(0), Idle::default());
-        let (latency, begin) = (self.programs.latency()?, self.reading(&sent)?);
+        let process = pid.map(CpuClock::of_family).unwrap_or_default();
+        let (stop, clocks) = (AtomicBool::new(false), Clocks { process, ..Clocks::default() });
+        let (latency, begin) = (self.programs.latency()?, self.reading(&clocks)?);
 
-        let ((before, idle_before), (after, idle_after)) = thread::scope(|scope| -> Result<_> {
-            let generator = scope.spawn(|| self.generate(load, clients, &sent, &stop));
-            // A flood leaves no time.
+        let (before, after) = thread::scope(|scope| -> Result<_> {
+            let generator = scope.spawn(|| self.generate(load, clients, &clocks, &stop));
+            // A flood leaves nobody any time to sleep.
             if load != Load::Flood {
-                idle.take(scope, &stop);
+                awake::keep(scope, &stop);
             }
             let measured = (|| {
-                self.wait_for_first(&begin, &sent)?;
-                let before = (self.reading(&sent)?, idle.taken());
+                self.wait_for_first(&begin, &clocks)?;
+                let before = self.reading(&clocks)?;
                 sleep(duration);
-                anyhow::Ok((before, (self.reading(&sent)?, idle.taken())))
+                anyhow::Ok((before, self.reading(&clocks)?))
             })();
             // Whatever happened: it is waited for.
             stop.store(true, Ordering::Relaxed);
@@ -165,12 +187,12 @@ impl<'a> Rig<'a> {
             told?;
             measured
         })?;
-        let end = self.drain(&sent)?;
+        let end = self.drain(&clocks)?;
         let latency = (load != Load::Flood).then(|| self.programs.latency().map(|after| after - &latency));
         let seconds = (after.at - before.at).as_secs_f64();
         let seen = after.seen - before.seen;
-        let time = (after.at - before.at).as_nanos() as u64 * cores::BOTH.len() as u64;
-        let busy = time.saturating_sub(idle_after - idle_before);
+        let (generator, process) =
+            (after.generator_ns - before.generator_ns, after.process_ns - before.process_ns);
         Ok(Trial {
             load,
             clients,
@@ -178,37 +200,41 @@ impl<'a> Rig<'a> {
             seen: end.seen - begin.seen,
             offered: seen.sent as f64 / seconds,
             answered: seen.right as f64 / seconds,
-            chain_ns: busy as f64 / seen.right as f64,
+            chain_ns: (generator + process) as f64 / seen.right as f64,
+            process_ns: process as f64 / seen.right as f64,
             latency_ns: latency.transpose()?.as_ref().map(Latency::of),
         })
     }
 
-    fn generate(&self, load: Load, clients: u32, sent: &AtomicU64, stop: &AtomicBool) -> Result<()> {
+    fn generate(&self, load: Load, clients: u32, clocks: &Clocks, stop: &AtomicBool) -> Result<()> {
         let send = || match load {
-            Load::Flood => flood::send(self.programs.generator()?, self.interface, &self.frame, stop),
+            Load::Flood => flood::send(self.programs.generator()?, self.interface, &self.frame, clocks, stop),
             Load::Rate(rate) => {
                 let (interface, template, frame, clock) =
                     (self.interface, &self.template, self.frame, &self.clock);
-                paced::send(Paced { rate, clients, interface, template, frame, clock, sent }, stop)
+                paced::send(
+                    Paced { rate, clients, interface, template, frame, clock, clocks, sent: &clocks.sent },
+                    stop,
+                )
             }
         };
         self.chain.client.enter(send)?.context("the generator")
     }
 
     /// Waits until the generator has begun: what that takes is not measured.
-    fn wait_for_first(&self, begin: &Reading, sent: &AtomicU64) -> Result<()> {
-        while self.reading(sent)?.seen.sent == begin.seen.sent && begin.at.elapsed() < START {
+    fn wait_for_first(&self, begin: &Reading, clocks: &Clocks) -> Result<()> {
+        while self.reading(clocks)?.seen.sent == begin.seen.sent && begin.at.elapsed() < START {
             sleep(LOOK);
         }
         Ok(())
     }
 
     /// Waits until nothing comes any more.
-    fn drain(&self, sent: &AtomicU64) -> Result<Reading> {
-        let mut last = self.reading(sent)?;
+    fn drain(&self, clocks: &Clocks) -> Result<Reading> {
+        let mut last = self.reading(clocks)?;
         loop {
             sleep(QUIET);
-            let now = self.reading(sent)?;
+            let now = self.reading(clocks)?;
             if now.seen == last.seen || now.seen.lost() == 0 {
                 return Ok(now);
             }
@@ -216,10 +242,14 @@ impl<'a> Rig<'a> {
         }
     }
 
-    fn reading(&self, sent: &AtomicU64) -> Result<Reading> {
+    fn reading(&self, clocks: &Clocks) -> Result<Reading> {
         let mut seen = self.programs.seen()?;
-        seen.sent += sent.load(Ordering::Relaxed);
-        Ok(Reading { at: Instant::now(), seen })
+        seen.sent += clocks.sent.load(Ordering::Relaxed);
+        let generator = clocks.generator.lock().unwrap_or_else(PoisonError::into_inner);
+        // A thread's clock ends with the thread, after the measurement.
+        let generator_ns = generator.iter().filter_map(|clock| clock.read().ok()).sum();
+        let process_ns = clocks.process.iter().filter_map(|clock| clock.read().ok()).sum();
+        Ok(Reading { at: Instant::now(), seen, generator_ns, process_ns })
     }
 }
 

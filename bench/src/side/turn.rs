@@ -193,8 +193,7 @@ impl<'a> Turn<'a> {
     fn warm_up(&self, work: &Work<'_>, load: Load) -> Result<()> {
         let mut last = f64::NAN;
         for _ in 0..MOST_WARM_UPS {
-            let trial = work.rig.run(load, CLIENTS, WARM_UP)?;
-            work.ensure_right(&trial)?;
+            let trial = work.run(load, CLIENTS, WARM_UP)?;
             if (trial.answered / last - 1.0).abs() < STEADY && trial.lost() <= LOSS {
                 break;
             }
@@ -204,9 +203,7 @@ impl<'a> Turn<'a> {
     }
 
     fn trial(&self, work: &Work<'_>, load: Load, clients: u32) -> Result<Trial> {
-        let trial = work.rig.run(load, clients, self.plan.duration)?;
-        work.ensure_right(&trial)?;
-        Ok(trial)
+        work.run(load, clients, self.plan.duration)
     }
 
     /// The rate of a flood is that at which all of the work is done by who sends: it holds by itself, or it is looked at
@@ -223,8 +220,7 @@ impl<'a> Turn<'a> {
 
     fn search(&self, contestant: Contestant, work: &mut Work<'a>, start: f64) -> Result<Trial> {
         let mut holds = |rate, duration| -> Result<(bool, Trial)> {
-            let trial = work.rig.run(Load::Rate(rate), CLIENTS, duration)?;
-            work.ensure_right(&trial)?;
+            let trial = work.run(Load::Rate(rate), CLIENTS, duration)?;
             // What only waits for an answer longer and longer is not lost yet.
             let keeps_up = trial.answered >= KEPT_UP * trial.offered && trial.offered >= KEPT_UP * rate;
             let holds = trial.lost() <= LOSS && keeps_up;
@@ -294,10 +290,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn ensure_right(&self, trial: &Trial) -> Result<()> {
+    /// Runs the generator; whatever is answered wrongly ends it.
+    fn run(&self, load: Load, clients: u32, duration: Duration) -> Result<Trial> {
+        let trial = self.rig.run(load, clients, duration, self.running.as_ref().and_then(Running::pid))?;
         let seen = &trial.seen;
         ensure!(seen.wrong() == 0, "{} of {} answers are wrong: {seen:?}", seen.wrong(), seen.sent);
         ensure!(seen.right > 0, "{} queries, and no answer", seen.sent);
-        Ok(())
+        Ok(trial)
     }
 }
