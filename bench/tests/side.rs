@@ -75,6 +75,11 @@ fn every_contestant_is_measured_and_every_answer_verified() {
                 assert_eq!(seen[wrong], 0, "{contestant}: {trial}");
             }
         }
+        for trial in timed {
+            let (rate, offered) =
+                (trial["load"]["rate"].as_f64().unwrap(), trial["offered"].as_f64().unwrap());
+            assert!(offered > rate / 2.0 && offered < rate * 1.1, "{contestant}: the pace is kept: {trial}");
+        }
         assert!(timed[0]["latency_ns"]["p50"].as_u64().unwrap() > 0, "{contestant}: answers are timed");
         assert!(drawn.matches("<rect").count() > 2, "{contestant}: a bar for rate and latency\n{drawn}");
         let named = side["samples"].as_array().unwrap().len() == 1

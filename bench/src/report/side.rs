@@ -5,7 +5,7 @@ use super::table::{aligned, grouped, micros};
 use crate::contestant::Contestant::{self, Dnsdist, DproxyNative, Nftables, Nginx, Redirect};
 use crate::measure::Spread;
 use crate::sample::Latency;
-use crate::side::{CLIENTS, Failure, MOST_CLIENTS, Results, SHARES, Sample, Witnessed};
+use crate::side::{CLIENTS, Failure, LOSS, MOST_CLIENTS, Results, SHARES, Sample, Witnessed};
 
 /// How many times the others' highest rate dproxy's is, natively, at least.
 const RATES: [(Contestant, f64); 4] = [(Dnsdist, 10.0), (Nginx, 25.0), (Nftables, 3.0), (Redirect, 0.75)];
@@ -23,8 +23,9 @@ const GROWTH: f64 = 1.0;
 /// A figure of one sample.
 type Of = fn(&Sample) -> Option<f64>;
 
+/// Without loss: a flood that lost queries is none.
 fn rate(sample: &Sample) -> Option<f64> {
-    Some(sample.highest.answered)
+    (sample.highest.lost() <= LOSS).then_some(sample.highest.answered)
 }
 
 fn cpu(sample: &Sample) -> Option<f64> {

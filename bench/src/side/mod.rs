@@ -28,7 +28,7 @@ use turn::{Floor, Turn};
 pub use frame::MOST_CLIENTS;
 pub use kxdpgun::Witnessed;
 
-pub use turn::Sample;
+pub use turn::{LOSS, Sample};
 
 /// Clients that ask.
 pub const CLIENTS: u32 = 60_000;

@@ -153,13 +153,11 @@ impl<'a> Turn<'a> {
         let flood = self.flood(&work).context("without a balancer")?;
         let mut floor = Floor { round: self.round, flood, paced: Vec::new() };
         for sample in samples {
-            let own = |floor: &mut Floor, trial: &Trial| -> Result<Option<f64>> {
-                let without = floor.at(self, &work, trial.load)?;
-                Ok(without.map(|without| trial.chain_ns - without))
-            };
-            sample.cpu_ns = own(&mut floor, &sample.highest)?;
+            let mut own =
+                |trial: &Trial| anyhow::Ok(Some(trial.chain_ns - floor.at(self, &work, trial.load)?));
+            sample.cpu_ns = own(&sample.highest)?;
             for (cpu, trial) in sample.timed_cpu_ns.iter_mut().zip(&sample.timed) {
-                *cpu = own(&mut floor, trial)?;
+                *cpu = own(trial)?;
             }
         }
         Ok(floor)
@@ -247,17 +245,16 @@ impl<'a> Turn<'a> {
 }
 
 impl Floor {
-    /// What both processors did per query at this load, nanoseconds; `None` if that cannot be sent.
-    fn at(&mut self, turn: &Turn<'_>, work: &Work<'_>, load: Load) -> Result<Option<f64>> {
-        let Load::Rate(rate) = load else { return Ok(Some(self.flood.chain_ns)) };
-        let known = self.paced.iter().find(|trial| trial.load == load).map(|trial| trial.chain_ns);
-        if known.is_some() {
-            return Ok(known);
+    /// What a query takes at this load, nanoseconds.
+    fn at(&mut self, turn: &Turn<'_>, work: &Work<'_>, load: Load) -> Result<f64> {
+        let known = self.paced.iter().chain([&self.flood]).find(|trial| trial.load == load);
+        if let Some(trial) = known {
+            return Ok(trial.chain_ns);
         }
-        let trial = turn.trial(work, Load::Rate(rate), CLIENTS)?;
-        let known = trial.chain_ns;
+        let trial = turn.trial(work, load, CLIENTS)?;
+        let chain_ns = trial.chain_ns;
         self.paced.push(trial);
-        Ok(Some(known))
+        Ok(chain_ns)
     }
 }
 
