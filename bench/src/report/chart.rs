@@ -106,7 +106,7 @@ impl Panel<'_> {
             );
             let mut figure = (self.show)(median);
             if let Some(dnsdist) = dnsdist.filter(|_| line.title() != "dnsdist") {
-                figure += &format!("   {} dnsdist's", times(median / dnsdist));
+                figure += &format!(" · {} dnsdist's", times(median / dnsdist));
             }
             text(svg, (LEFT + length.max(to - LEFT) + 8.0, middle + 4.0), (12, TEXT), "start", &figure);
         }
