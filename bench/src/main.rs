@@ -136,7 +136,7 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
         warm_up: Duration::from_millis(500),
         duration: Duration::from_secs(seconds.into()),
         contestants: chosen(&ALONE, &arguments.contestant),
-        side: wanted.contains(&Part::Side).then(|| side_plan(arguments, dproxy.clone())),
+        side: wanted.contains(&Part::Side).then(|| side_plan(arguments, &wanted, dproxy.clone())),
         scenarios: SCENARIOS.into_iter().filter(|scenario| wanted.contains(&scenario.part())).collect(),
         program: wanted.contains(&Part::Program),
         case: arguments.case.clone(),
@@ -150,7 +150,7 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
     })
 }
 
-fn side_plan(arguments: &Arguments, dproxy: PathBuf) -> side::Plan {
+fn side_plan(arguments: &Arguments, wanted: &[Part], dproxy: PathBuf) -> side::Plan {
     let (rounds, milliseconds) = if arguments.quick { (1, 250) } else { (5, 500) };
     let duration = arguments.seconds.map_or(milliseconds, |seconds| u64::from(seconds) * 1000);
     let (mark, id) = match arguments.spoil {
@@ -158,6 +158,11 @@ fn side_plan(arguments: &Arguments, dproxy: PathBuf) -> side::Plan {
         // QR alone: as a backend answers that is another one.
         Some(Spoiled::Mark) => (0x8000, 0),
         Some(Spoiled::Id) => (XdpReflector::MARK, 1),
+    };
+    let witnessed: &[Contestant] = match (wanted.contains(&Part::Witness), arguments.quick) {
+        (false, _) => &[],
+        (true, true) => &[Contestant::Dnsdist, Contestant::DproxyNative],
+        (true, false) => &side::CONTESTANTS,
     };
     side::Plan {
         rounds: arguments.rounds.unwrap_or(rounds),
@@ -167,7 +172,7 @@ fn side_plan(arguments: &Arguments, dproxy: PathBuf) -> side::Plan {
         dproxy,
         mark,
         id,
-        witness: arguments.only.is_empty() || arguments.only.contains(&Part::Witness),
+        witness: witnessed.to_vec(),
     }
 }
 

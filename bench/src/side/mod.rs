@@ -64,8 +64,8 @@ pub struct Plan {
     pub mark: u16,
     /// What it adds to the ID: nothing, but to see that it is noticed.
     pub id: u16,
-    /// Whether kxdpgun is to have a look, too.
-    pub witness: bool,
+    /// At whom kxdpgun is to have a look, too.
+    pub witness: Vec<Contestant>,
 }
 
 impl Plan {

@@ -124,7 +124,7 @@ impl<'a> Turn<'a> {
                 twice = Some(self.trial(&work, Load::Rate(2.0 * rate), CLIENTS)?);
             }
         }
-        let witnessed = if self.plan.witness && self.round == 0 {
+        let witnessed = if self.plan.witness.contains(&contestant) && self.round == 0 {
             // A balancer that has had too much begins anew.
             work = self.start_again(contestant, work)?;
             Some(kxdpgun::look(&mut work.rig, contestant, &highest, self.interrupt)?)
