@@ -27,8 +27,7 @@ pub const fn reason(answer: Answer) -> Result<Reason, Reason> {
 }
 
 /// Plans the response to a query whose route leads to `target`, no pool: to an answer, or nowhere.
-#[cfg_attr(feature = "calls", inline(never))]
-#[cfg_attr(not(feature = "calls"), inline(always))]
+#[inline(always)]
 pub fn plan<P: Packet>(packet: &P, query: &Query, target: Target, work: &mut Work) -> Result<(), Reason> {
     // VERIFIER: first of all, while every query is like another.
     let question_sum = sum_question(packet, query)?;

@@ -109,8 +109,7 @@ impl Frame {
 
 /// Reads a packet's headers. What is not IP with readable ports is a reason to pass, except for
 /// obstacles, which concern us if the address is ours.
-#[cfg_attr(feature = "calls", inline(never))]
-#[cfg_attr(not(feature = "calls"), inline(always))]
+#[inline(always)]
 pub fn parse<P: Packet>(packet: &P, frame: &mut Frame) -> Result<(), Reason> {
     let macs: Macs = packet.load(0).ok_or(Reason::NotIp)?;
     let mut tags = VlanTags::NONE;

@@ -92,8 +92,7 @@ pub const fn hash_octet(hash: u64, base: u64, folded: u8) -> u64 {
 ///
 /// VERIFIER: the length is left in map memory and read back from there. The loop has an exit for each; in a
 /// register it would be known, and all that follows would be verified once for each.
-#[cfg_attr(feature = "calls", inline(never))]
-#[cfg_attr(not(feature = "calls"), inline(always))]
+#[inline(always)]
 pub fn walk<P: Packet>(
     packet: &P,
     offset: u32,

@@ -17,8 +17,7 @@ use crate::{
 };
 
 /// Decides what to do with a query.
-#[cfg_attr(feature = "calls", inline(never))]
-#[cfg_attr(not(feature = "calls"), inline(always))]
+#[inline(always)]
 pub fn plan<P: Packet, T: Tables, S: State>(
     packet: &P,
     tables: &T,

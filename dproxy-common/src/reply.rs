@@ -16,8 +16,7 @@ use crate::{
 pub const LATE: u32 = 5000;
 
 /// Decides what to do with a packet to the NAT range.
-#[cfg_attr(feature = "calls", inline(never))]
-#[cfg_attr(not(feature = "calls"), inline(always))]
+#[inline(always)]
 pub fn plan<P: Packet, T: Tables, S: State>(
     packet: &P,
     tables: &T,

@@ -59,8 +59,7 @@ pub const HITS_COMPARED: usize = 2;
 /// VERIFIER: looking for the next hit and comparing it come one after the other, with what they share
 /// kept in map memory. Compared inside the loop over depths, all is well for the packet but not for the
 /// verifier ("The sequence of 8193 jumps is too complex").
-#[cfg_attr(feature = "calls", inline(never))]
-#[cfg_attr(not(feature = "calls"), inline(always))]
+#[inline(always)]
 pub fn longest_match<const HITS: usize, P: Packet, T: Tables>(
     packet: &P,
     tables: &T,
@@ -168,8 +167,7 @@ fn same_name<P: Packet, T: Tables>(
 /// The last word may begin in front of the suffix: what is there, at least the DNS header, is in the
 /// packet too, and is shifted out.
 ///
-#[cfg_attr(feature = "calls", inline(never))]
-#[cfg_attr(not(feature = "calls"), inline(always))]
+#[inline(always)]
 fn same_words<P: Packet, const N: usize>(packet: &P, mut end: u32, length: u32, words: &[u64; N]) -> bool {
     let mut left = length as i32;
     for word in words.iter().rev() {

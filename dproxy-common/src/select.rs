@@ -39,8 +39,7 @@ const fn switch_hash(client: Address) -> u64 {
 /// Chooses by the pool's policy, skipping backends that cannot be reached. The backend's id is left in
 /// [`Subject`](crate::abi::Subject), the way to it in [`Work::live`]. The slow path is a way like others:
 /// else the shares of the others would grow.
-#[cfg_attr(feature = "calls", inline(never))]
-#[cfg_attr(not(feature = "calls"), inline(always))]
+#[inline(always)]
 pub fn select<T: Tables>(tables: &T, pool: &Pool, random: u32, work: &mut Work) -> Result<(), Reason> {
     let mut selector = selector(pool, work.name.hash, work.frame.network.source, random);
     for _ in 0..DRAWS {

@@ -38,8 +38,9 @@ impl<T> Table<T> {
     #[inline(always)]
     pub fn in_half(&'static self, half: Half, index: u32, entries: u32) -> Option<&'static T> {
         let index = opaque(index as usize);
-        // VERIFIER: a half that has been in map memory might be any number.
-        let first = (half.index() & 1) as usize * entries as usize;
+        // VERIFIER: a half that has been in map memory might be any number. And an addition that LLVM knows to carry
+        // nothing becomes a disjunction, after which Linux 6.1 knows no bound ("unbounded min value").
+        let first = opaque((half.index() & 1) as usize * entries as usize);
         // SAFETY: an entry is valid for reads, and not written to in a half that is read.
         (index < entries as usize).then(|| unsafe { &*self.entry(first + index) })
     }

@@ -10,23 +10,26 @@ use super::{
     DatapathError,
     bpf::{self, ProgramKind},
     load::explain,
-    object::ObjectFile,
+    object::Object,
     pins::{self, Pins},
 };
 
 /// Its name.
 pub(super) const PROGRAM: &str = "dproxy_egress";
 
-/// Loads the program, if this kernel can attach it. If not, why: the text completes "it is on this host,
+/// Loads the program, and says whether this kernel can attach it. If not, why: the text completes "it is on this host,
 /// and …".
-pub(super) fn load(object: &ObjectFile) -> Result<OwnedFd, String> {
-    let program =
-        object.load(PROGRAM, ProgramKind::Classifier).map_err(|refusal| explain(&refusal).to_string())?;
+pub(super) fn load(object: &Object) -> (Option<OwnedFd>, Result<(), String>) {
+    let program = match object.load(PROGRAM, ProgramKind::Classifier) {
+        Ok(program) => program,
+        Err(refusal) => return (None, Err(explain(&refusal).to_string())),
+    };
     // No interface has this index. A kernel without TCX does not even look for it.
-    match bpf::create_egress_link(program.as_fd(), 0) {
-        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(program),
+    let attachable = match bpf::create_egress_link(program.as_fd(), 0) {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
         Ok(_) | Err(_) => Err("this kernel has no TCX links (Linux 6.6)".to_owned()),
-    }
+    };
+    (Some(program), attachable)
 }
 
 /// The way out by an interface that is ours to serve.

@@ -13,7 +13,7 @@ use dproxy_common::{
 };
 
 use super::{
-    Attachment, CounterId, Counters, Datapath, DatapathError, Inheritance, KernelOptions, LoadError, Object,
+    Attachment, CounterId, Counters, Datapath, DatapathError, Inheritance, KernelOptions, LoadError,
     ask::{self, Run},
     attach::{self, Place},
     egress,
@@ -114,7 +114,8 @@ impl Kernel {
 
     /// Runs the egress program on a frame that leaves.
     pub fn run_egress(&self, frame: &[u8]) -> Result<Run, DatapathError> {
-        let program = self.loaded.programs.egress.as_ref().map_err(|why| DatapathError(why.clone()))?;
+        let program = self.loaded.programs.egress.as_ref();
+        let program = program.ok_or_else(|| DatapathError("this kernel does not take it".to_owned()))?;
         ask::run_egress(program.as_fd(), frame)
     }
 
@@ -128,15 +129,10 @@ impl Kernel {
         self.loaded.slots.read(index)
     }
 
-    /// Which object the XDP program is of.
-    pub fn object(&self) -> Object {
-        self.loaded.object
-    }
-
     /// What the kernel says about each program that was loaded.
     pub fn programs(&self) -> Vec<LoadedProgram> {
         let Programs { xdp, egress, .. } = &self.loaded.programs;
-        let programs = [(super::PROGRAM, Some(xdp)), (egress::PROGRAM, egress.as_ref().ok())];
+        let programs = [(super::PROGRAM, Some(xdp)), (egress::PROGRAM, egress.as_ref())];
         let known = programs.into_iter().filter_map(|(name, program)| {
             let info = objects::program_info(program?.as_fd()).ok()?;
             Some(LoadedProgram {
@@ -277,7 +273,7 @@ impl Datapath for Kernel {
     }
 
     fn egress(&self) -> Result<(), String> {
-        self.loaded.programs.egress.as_ref().map(drop).map_err(String::clone)
+        self.loaded.programs.egress_attachable.clone()
     }
 
     fn explain(&self, frame: &[u8], number: u64) -> Result<Explain, DatapathError> {
@@ -298,8 +294,9 @@ impl Datapath for Kernel {
 
     fn attach(&mut self) -> Result<(), DatapathError> {
         let (loaded, active) = (&self.loaded, self.loaded.maps.active());
-        let Programs { xdp, egress, .. } = &loaded.programs;
-        let programs = (xdp.as_fd(), egress.as_ref().ok().map(AsFd::as_fd));
+        let Programs { xdp, egress, egress_attachable, .. } = &loaded.programs;
+        let egress = egress.as_ref().filter(|_| egress_attachable.is_ok());
+        let programs = (xdp.as_fd(), egress.map(AsFd::as_fd));
         let hands_over = self.handing_back.is_some() && !loaded.shares_flights;
         // One interface gets its program after the other, which takes milliseconds. Meanwhile the reply to a query
         // that came by one may leave by another, whose program has to know it. Those that share flights do; else all

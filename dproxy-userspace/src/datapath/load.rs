@@ -1,6 +1,5 @@
 //! From the object to a loaded program with maps of the right sizes.
 
-use std::fmt;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,43 +17,11 @@ use super::{
     flights::Predecessor,
     loaded::own,
     maps::{self, Size},
-    object::{MapError, Maps, ObjectFile, Refusal},
+    object::{MapError, Maps, Object, Refusal},
 };
 
 /// The compiled program, as the build script leaves it.
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dproxy"));
-
-/// The same with calls in it: slower, but with less to look at for the verifier. That of Linux 6.1 gives up on the other
-/// one.
-pub(super) static OBJECT_WITH_CALLS: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dproxy-calls"));
-
-/// One of the objects that the program is compiled into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Object {
-    /// Without calls on the way of a packet.
-    Inlined,
-    /// For kernels whose verifier gives up on that.
-    WithCalls,
-}
-
-impl Object {
-    const fn octets(self) -> &'static [u8] {
-        match self {
-            Self::Inlined => OBJECT,
-            Self::WithCalls => OBJECT_WITH_CALLS,
-        }
-    }
-}
-
-impl fmt::Display for Object {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Inlined => "inlined",
-            Self::WithCalls => "with calls",
-        })
-    }
-}
 
 /// The oldest kernel whose arrays have elements of more than 4 MiB (array_map_alloc_check), which tables need.
 const OLDEST: KernelVersion = KernelVersion::new(6, 1, 0);
@@ -63,8 +30,10 @@ const OLDEST: KernelVersion = KernelVersion::new(6, 1, 0);
 #[derive(Debug)]
 pub(super) struct Programs {
     pub(super) xdp: OwnedFd,
-    /// Why there is none, if so; see [`egress::load`].
-    pub(super) egress: Result<OwnedFd, String>,
+    /// If the kernel takes it.
+    pub(super) egress: Option<OwnedFd>,
+    /// Whether it can be attached, see [`egress::load`].
+    pub(super) egress_attachable: Result<(), String>,
     maps: Maps,
 }
 
@@ -118,12 +87,12 @@ impl LoadError {
 }
 
 /// Creates the maps, but for those of its predecessor's flights, if it takes these over, and loads the program. Numbers of
-/// the machine's processors are below `processors`. Says of which object the program is.
+/// the machine's processors are below `processors`.
 pub(super) fn load(
     options: &KernelOptions,
     predecessor: Option<&Predecessor>,
     processors: u32,
-) -> Result<(Programs, Settings, Object), LoadError> {
+) -> Result<(Programs, Settings), LoadError> {
     if let Ok(running) = KernelVersion::current()
         && running < OLDEST
     {
@@ -132,33 +101,20 @@ pub(super) fn load(
         )));
     }
     let settings = settings(options, processors, predecessor.and_then(|predecessor| predecessor.nat))?;
-    for object in [Object::Inlined, Object::WithCalls] {
-        let loaded = load_object(object.octets(), settings, options, predecessor)?;
-        let Some(programs) = loaded else { continue };
-        match object {
-            Object::Inlined => tracing::debug!("the kernel has taken the inlined program"),
-            Object::WithCalls => tracing::info!(
-                "this kernel's verifier gives up on the inlined program; it has taken the one with calls, which is slower"
-            ),
-        }
-        return Ok((programs, settings, object));
-    }
-    Err(DatapathError("this kernel's verifier gives up on the program, inlined and with calls".to_owned())
-        .into())
+    let programs = load_object(settings, options, predecessor)?;
+    Ok((programs, settings))
 }
 
-/// The same with a certain object; `None` if it is more than the verifier looks at.
-pub(super) fn load_object(
-    object: &[u8],
+fn load_object(
     settings: Settings,
     options: &KernelOptions,
     predecessor: Option<&Predecessor>,
-) -> Result<Option<Programs>, LoadError> {
+) -> Result<Programs, LoadError> {
     // SAFETY: `Settings` is an `Entry`: integers, without padding.
     let octets: [u8; size_of::<Settings>()] = unsafe { mem::transmute(settings) };
     // Off, the verifier removes what makes the lines.
     let log_level = [if options.log_packets { aya_log::Level::Trace as u8 } else { 0 }];
-    let mut object = ObjectFile::read(object, &[("SETTINGS", &octets), (aya_log::LEVEL, &log_level)])?;
+    let mut object = Object::read(OBJECT, &[("SETTINGS", &octets), (aya_log::LEVEL, &log_level)])?;
     let sizes = maps::sizes(&options.capacity, settings.processors);
     object.link(|name, is_table| -> Result<Option<OwnedFd>, LoadError> {
         if let Some(flight) = predecessor.and_then(|predecessor| predecessor.flight(name)) {
@@ -167,13 +123,9 @@ pub(super) fn load_object(
         let size = sizes.iter().find(|size| size.name == name);
         size.map(|size| create(size, is_table)).transpose()
     })?;
-    let xdp = match object.load(PROGRAM, ProgramKind::Xdp) {
-        Ok(xdp) => xdp,
-        Err(refusal) if refusal.error.raw_os_error() == Some(libc::E2BIG) => return Ok(None),
-        Err(refusal) => return Err(explain(&refusal)),
-    };
-    let egress = egress::load(&object);
-    Ok(Some(Programs { xdp, egress, maps: object.into_maps() }))
+    let xdp = object.load(PROGRAM, ProgramKind::Xdp).map_err(|refusal| explain(&refusal))?;
+    let (egress, egress_attachable) = egress::load(&object);
+    Ok(Programs { xdp, egress, egress_attachable, maps: object.into_maps() })
 }
 
 /// The verifier follows no offset in an element beyond this (`BPF_MAX_VAR_OFF`).

@@ -16,7 +16,7 @@ use super::{
     DatapathError, Inheritance, KernelOptions, LoadError, ask, bpf,
     counters::CounterMaps,
     flights::Predecessor,
-    load::{self, Object, Programs, incomplete},
+    load::{self, Programs, incomplete},
     maps::Maps,
     packet_log::PacketLog,
     pins::Pins,
@@ -33,7 +33,6 @@ pub(super) struct Loaded {
     pub(super) counters: CounterMaps,
     pub(super) capacity: Capacity,
     pub(super) settings: Settings,
-    pub(super) object: Object,
     pub(super) programs: Programs,
     packet_log: Option<PacketLog>,
     /// Does it take the replies to its predecessor's queries?
@@ -53,7 +52,7 @@ impl Loaded {
         let processors = processors()
             .map_err(|error| DatapathError(format!("cannot read {POSSIBLE}: {error}; mount /sys")))?;
         let shared = predecessor.filter(|predecessor| predecessor.fits(options, processors));
-        let (programs, settings, object) = load::load(options, shared, processors)?;
+        let (programs, settings) = load::load(options, shared, processors)?;
         let packet_log = options.log_packets.then(|| PacketLog::start(programs.xdp.as_fd())).transpose()?;
         if shared.is_none() {
             seed(programs.map("PROCESSORS")?, processors)?;
@@ -67,7 +66,6 @@ impl Loaded {
             counters: CounterMaps::open(processors, &capacity, |name| programs.map(name))?,
             capacity,
             settings,
-            object,
             packet_log,
             shares_flights: shared.is_some(),
             holds: Holds::default(),

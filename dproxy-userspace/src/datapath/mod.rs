@@ -31,7 +31,7 @@ use pins::Pins;
 
 pub use ask::Run;
 pub use kernel::{Kernel, LoadedProgram};
-pub use load::{LoadError, Object};
+pub use load::LoadError;
 pub use options::KernelOptions;
 pub use question::{dns_message, query_frame};
 

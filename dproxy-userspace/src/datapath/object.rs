@@ -21,7 +21,7 @@ const TABLES: &str = ".bss.";
 
 /// An object with its maps, which is not loaded yet.
 #[derive(Debug)]
-pub(super) struct ObjectFile {
+pub(super) struct Object {
     parsed: aya_obj::Object,
     maps: Maps,
 }
@@ -37,7 +37,7 @@ pub(super) struct Refusal {
     pub(super) log: String,
 }
 
-impl ObjectFile {
+impl Object {
     /// Reads an object, and sets these constants in it, by name.
     pub(super) fn read(octets: &[u8], constants: &[(&str, &[u8])]) -> Result<Self, DatapathError> {
         let mut parsed = aya_obj::Object::parse(octets).map_err(|_| incomplete())?;
@@ -81,10 +81,6 @@ impl ObjectFile {
         };
         let (instructions, license) = (&function.instructions, &self.parsed.license);
         bpf::load_program(kind, name, instructions, license, None).map_err(|error| {
-            if error.raw_os_error() == Some(libc::E2BIG) {
-                // The verifier has given up, which takes it seconds, and has nothing to say.
-                return Refusal { error, log: String::new() };
-            }
             // Once more, for what the verifier says.
             let mut log = vec![0; LOG];
             let _ = bpf::load_program(kind, name, instructions, license, Some(&mut log));

@@ -51,7 +51,6 @@ fn verify(lines: &Lines) -> Result<(), LoadError> {
     let world = cases::world([LOOPBACK, ELSEWHERE]);
     for (how, logs) in [("plain", false), ("logging", true)] {
         let mut loaded = InKernel::try_load(&world, logs)?;
-        lines.say(&["object", how, &loaded.kernel.object().to_string()]);
         for program in loaded.kernel.programs() {
             let verified = program.verified_instructions.expect("this kernel tells (Linux 5.16)");
             lines.say(&["program", program.name, how, &verified.to_string()]);

@@ -119,20 +119,6 @@ fn a_run_is_on_the_interface_that_it_is_told() {
 }
 
 #[test]
-fn there_is_a_program_for_verifiers_that_look_at_less() {
-    let Some(_world) = World::enter() else { return };
-    let (kernel, ..) = simple();
-    let looked_at = [load::OBJECT_WITH_CALLS, load::OBJECT].map(|object| {
-        let options = options(&[], XdpMode::Auto);
-        let loaded = load::load_object(object, kernel.loaded.settings, &options, None);
-        let loaded = loaded.unwrap_or_else(|error| panic!("{error}")).unwrap();
-        objects::program_info(loaded.xdp.as_fd()).unwrap().verified_instructions
-    });
-    println!("{looked_at:?} verified instructions");
-    assert!(looked_at.is_sorted());
-}
-
-#[test]
 fn the_verifier_tells_how_much_it_has_looked_at() {
     let Some(_world) = World::enter() else { return };
     let (kernel, _, _) = simple();

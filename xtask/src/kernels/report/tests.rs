@@ -1,11 +1,11 @@
 use super::*;
 
-const LINES: &str = "kernel\t6.1.0-57\r\nobject\tplain\twith calls\r\n\
+const LINES: &str = "kernel\t6.1.0-57\r\n\
                      program\tdproxy\tplain\t484509\r\nprogram\tdproxy_egress\tplain\t1200\r\nframes\tplain\t657\r\n\
-                     object\tlogging\twith calls\nprogram\tdproxy\tlogging\t493191\n\
+                     program\tdproxy\tlogging\t493191\n\
                      program\tdproxy_egress\tlogging\t1200\nframes\tlogging\t657\nend\n";
 
-const OLD: Expected = Expected::Loaded { object: "with calls", limit: 500_000 };
+const OLD: Expected = Expected::Loaded { limit: 500_000 };
 const TOO_OLD: Expected = Expected::Refused { naming: "6.1 or newer" };
 
 fn judge(expected: &Expected, lines: &str) -> Result<(), String> {
@@ -21,7 +21,6 @@ fn wrong(expected: &Expected, lines: &str, why: &str) {
 fn lines_are_read() {
     let findings = Findings::parse(LINES).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(findings.release.as_deref(), Some("6.1.0-57"));
-    assert_eq!(findings.object("plain"), Some("with calls"));
     assert_eq!(findings.verified("dproxy", "plain"), Some(484_509));
     assert_eq!(findings.verified("dproxy", "logging"), Some(493_191));
     assert_eq!(findings.frames("logging"), Some(657));
@@ -34,8 +33,7 @@ fn lines_are_read() {
 #[test]
 fn a_kernel_that_takes_the_programs_is_as_expected() {
     assert_eq!(judge(&OLD, LINES), Ok(()));
-    wrong(&Expected::Loaded { object: "inlined", limit: 500_000 }, LINES, "not inlined");
-    wrong(&Expected::Loaded { object: "with calls", limit: 490_000 }, LINES, "logging: dproxy has 493,191");
+    wrong(&Expected::Loaded { limit: 490_000 }, LINES, "logging: dproxy has 493,191");
     wrong(&TOO_OLD, LINES, "should have been refused");
     let renamed = LINES.replace("kernel\t6.1.0-57", "kernel\t6.1.0-56");
     wrong(&OLD, &renamed, "calls itself 6.1.0-56");
@@ -86,9 +84,9 @@ fn the_table_has_a_line_for_each_program() {
     let kernel = Kernel { release: "6.1.0-57".to_owned(), ..Kernel::default() };
     assert_eq!(
         table(&[Verdict::of(&kernel, &OLD, Ok(run))]),
-        "kernel    program        verified  logging    limit  frames  object      result\n\
-         6.1.0-57  dproxy          484,509  493,191  500,000   1,314  with calls  ok\n          \
-         dproxy_egress     1,200    1,200  500,000       -  with calls\n"
+        "kernel    program        verified  logging    limit  frames  result\n\
+         6.1.0-57  dproxy          484,509  493,191  500,000   1,314  ok\n          \
+         dproxy_egress     1,200    1,200  500,000       -\n"
     );
     assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
 }
