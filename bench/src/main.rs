@@ -37,7 +37,7 @@ use crate::scenario::{Part, SCENARIOS};
 #[derive(Parser)]
 #[command(name = "dproxy-bench", version)]
 struct Arguments {
-    /// About two minutes: fewer and shorter samples.
+    /// Two and a half minutes: one round of short samples.
     #[arg(long)]
     quick: bool,
     /// Only this part; may be given more than once.
