@@ -29,9 +29,9 @@ fn cost<'c>(costs: &'c Costs, name: &str) -> Option<&'c Cost> {
 
 /// A line for each case, and what the kernel says about the programs.
 pub fn table(costs: &Costs) -> String {
-    let mut rows = vec![["", "ns", "min … max", "× the first", "floor"].map(str::to_owned)];
+    let mut rows = vec![["", "ns", "min … max", "× the first", "floor", ""].map(str::to_owned)];
     let usual = cost(costs, QUERY).and_then(|cost| Spread::of(cost.samples_ns.iter().copied()));
-    for Cost { case, samples_ns, floor_ns } in &costs.cases {
+    for Cost { case, samples_ns, floor_ns, disturbed } in &costs.cases {
         let spreads = (Spread::of(samples_ns.iter().copied()), Spread::of(floor_ns.iter().copied()));
         let (Some(time), Some(floor)) = spreads else { continue };
         rows.push([
@@ -40,6 +40,7 @@ pub fn table(costs: &Costs) -> String {
             format!("{:.0} … {:.0}", time.min, time.max),
             usual.map_or_else(String::new, |usual| format!("{:.2}", time.median / usual.median)),
             format!("{:.0}", floor.median),
+            if *disturbed { "disturbed" } else { "" }.to_owned(),
         ]);
     }
     let mut text =
