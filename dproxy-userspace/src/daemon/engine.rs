@@ -216,7 +216,7 @@ impl Engine {
                 Request::Look(look) => look(self),
                 Request::Act(act) => act(self).await,
                 Request::Edit(first) => {
-                    let (edits, other) = requests.more_edits(first);
+                    let (edits, other) = requests.more_edits(*first);
                     next = other;
                     self.edit_all(edits).await;
                 }

@@ -23,7 +23,6 @@ mod ports;
 mod proxy;
 mod rate;
 mod reachability;
-mod record_type;
 mod refusal;
 mod run;
 mod sources;
@@ -39,6 +38,7 @@ pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
+pub use crate::config::RecordType;
 pub use commit::Entry;
 pub use edit::{Edit, EditError};
 pub use engine::{Engine, Parts};
@@ -47,6 +47,5 @@ pub use explain::Question;
 pub use handle::{Apply, Handle, Requests, Stopped};
 pub use network::{Network, NoNetwork};
 pub use proxy::Proxy;
-pub use record_type::RecordType;
 pub use run::{RunError, RunOptions, capacity, run};
 pub use who::Who;

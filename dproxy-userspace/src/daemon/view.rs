@@ -165,7 +165,7 @@ impl Engine {
     }
 
     fn backend_view(&self, pool: &Pool, backend: &WeightedBackend) -> api::Backend {
-        let WeightedBackend { address, weight, drained } = *backend;
+        let WeightedBackend { address, weight, drained, tier: _ } = *backend;
         let Way { path, why, next_hop } = self.way(pool, address);
         let next_hop = next_hop.map(|hop| self.next_hop_view(&hop));
         api::Backend { address, weight, drained, reachable: path != api::Path::None, path, why, next_hop }
