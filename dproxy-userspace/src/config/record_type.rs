@@ -13,6 +13,8 @@ pub struct RecordType(pub u16);
 impl RecordType {
     /// The start of a zone of authority (RFC 1035 §3.3.13).
     pub const SOA: Self = Self(6);
+    /// Who serves a zone (RFC 1035 §3.3.11).
+    pub const NS: Self = Self(2);
 }
 
 /// Types by name (IANA, DNS parameters): those that operators ask for.
