@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::edits::{EditMade, EditRequest};
 use super::engine::Engine;
 use super::whole::Wanted;
-use super::{Edit, Who};
+use super::{Edit, Events, Who};
 use crate::api::{ApiError, Applied, Code, Edited, Plan};
 use crate::config::{Config, Files};
 
@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Handle {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) asking: watch::Receiver<BTreeSet<IpAddr>>,
+    /// What has happened.
+    pub events: Events,
 }
 
 /// The engine has ended.

@@ -208,6 +208,19 @@ impl CounterMaps {
         self.listeners().map_err(unreadable)
     }
 
+    /// Reads those of backends.
+    pub(super) fn read_backends(&self) -> Result<Vec<BackendCounters>, DatapathError> {
+        let sums = self.backends.sums(self.in_use.backends).map_err(unreadable)?;
+        Ok(sums.into_iter().map(backend).collect())
+    }
+
+    /// Reads how many packets came in.
+    pub(super) fn read_received(&self) -> Result<u64, DatapathError> {
+        let sums = self.processors.sums(1).map_err(unreadable)?;
+        let [_random, _next, _number, received, ..] = sums.first().unwrap_or(&[0; PROCESSOR_WORDS]);
+        Ok(*received)
+    }
+
     fn listeners(&self) -> io::Result<Vec<ListenerCounters>> {
         Ok(self.listeners.sums(self.in_use.listeners)?.into_iter().map(listener).collect())
     }

@@ -173,20 +173,8 @@ fn check_when_down(name: &str, pool: &Pool, config: &Config, found: &mut Vec<Pro
     }
 }
 
-/// Until the daemon checks anything.
-const IS_SERVED: bool = cfg!(test);
-
 /// What is understood, and not done yet: nobody should rely on it.
 fn check_not_yet(name: &str, pool: &Pool, config: &Config, found: &mut Vec<Problem>) {
-    let usual = Pool::default();
-    let is_unusual = (&pool.health, &pool.when_down, pool.panic_threshold)
-        != (&usual.health, &usual.when_down, usual.panic_threshold)
-        || config.health != Health::default()
-        || matches!(pool.policy, Policy::Failover { .. });
-    if !IS_SERVED && is_unusual {
-        let says = "says how its health is found out, which is not done yet";
-        found.push(Problem::new(Place::Pool(name.to_owned()), says, "a pool without such settings"));
-    }
     let place = |key| Place::PoolSetting(name.to_owned(), key);
     match pool.policy {
         Policy::RoundRobin | Policy::LeastLatency => {
