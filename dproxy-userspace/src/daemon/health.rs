@@ -333,7 +333,8 @@ impl Engine {
             Ok(counters) => counters,
             Err(problem) => return error!("cannot read the counters of backends: {problem}"),
         };
-        let slow = self.proxy.backend_counters();
+        let ids = self.names().backends.keys().next_back().map_or(0, |last| usize::from(*last) + 1);
+        let slow = self.proxy.backend_counters(ids);
         let mut counts = BTreeMap::<SocketAddr, Counts>::new();
         for (id, address) in &self.names().backends {
             let sum = counts.entry(*address).or_default();

@@ -19,8 +19,8 @@ pub trait Proxy: Send {
     /// Reads all counters.
     fn counters(&self) -> Counters;
 
-    /// Reads those of backends alone, by id.
-    fn backend_counters(&self) -> Vec<BackendCounters>;
+    /// Reads those of the first `count` backends alone, by id.
+    fn backend_counters(&self, count: usize) -> Vec<BackendCounters>;
 
     /// Sets counters to zero, because their id is about to mean somebody else.
     fn clear(&self, counter: CounterId);
@@ -43,8 +43,8 @@ impl Proxy for SlowPath {
         self.counters()
     }
 
-    fn backend_counters(&self) -> Vec<BackendCounters> {
-        self.backend_counters()
+    fn backend_counters(&self, count: usize) -> Vec<BackendCounters> {
+        self.backend_counters(count)
     }
 
     fn clear(&self, counter: CounterId) {

@@ -208,9 +208,9 @@ impl SlowPath {
         self.counters.sum()
     }
 
-    /// Those of backends alone, by id.
-    pub fn backend_counters(&self) -> Vec<BackendCounters> {
-        self.counters.of_backends()
+    /// Those of the first `count` backends alone, by id.
+    pub fn backend_counters(&self, count: usize) -> Vec<BackendCounters> {
+        self.counters.of_backends(count)
     }
 
     /// Sets counters to zero, because their id is about to mean somebody else.

@@ -57,7 +57,7 @@ impl Proxy for FakeSlowPath {
         self.seen().counters.clone()
     }
 
-    fn backend_counters(&self) -> Vec<dproxy_common::abi::BackendCounters> {
+    fn backend_counters(&self, _count: usize) -> Vec<dproxy_common::abi::BackendCounters> {
         self.seen().counters.backends.clone()
     }
 
