@@ -3,6 +3,7 @@
 //! * [`config`]: what an operator may say.
 //! * [`control`]: pure; configuration and the state of the network in, tables out.
 //! * [`datapath`]: the loaded program and its maps. The only module that knows aya.
+//! * [`health`]: whether backends do their work: checks, and what becomes of real queries.
 //! * [`network`]: what the kernel's network stack says about routes, neighbours and interfaces.
 //! * [`slow_path`]: the proxy in userspace, for what the fast path leaves.
 //! * [`state`]: the state folder: the generations that a start or an operator can go back to.
@@ -17,6 +18,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod datapath;
+pub mod health;
 pub mod import;
 pub mod network;
 pub mod slow_path;

@@ -27,6 +27,7 @@
 //! | `POST /v1/rollback` | [`Rollback`]: returns to one; answered with [`Applied`] |
 //! | `GET /v1/explain?name=…&type=…&from=…&listener=…` | [`Explanation`]; all but the name may be left out |
 //! | `GET /v1/stats` | [`Stats`] |
+//! | `GET /v1/events?after=…&wait=…` | [`Events`] behind a number; waits for one, up to so many seconds |
 //!
 //! Patterns, names and addresses in a path are percent-encoded. The root has to be `%2E`, since `.` alone
 //! is a relative path. An edit is answered with [`Edited`] when it is in the datapath, anything that

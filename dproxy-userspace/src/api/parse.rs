@@ -62,5 +62,5 @@ pub(super) fn parse_pool(new: NewPool) -> Result<(String, Pool), ApiError> {
     let policy = parse_policy(policy.as_deref(), hash.as_deref())?;
     let primary = primary.map(|text| parse_socket_address("primary", &text)).transpose()?;
     let backends = backends.into_iter().map(parse_backend).collect::<Result<_, _>>()?;
-    Ok((name, Pool { policy, primary, proxy_protocol, switch: None, backends }))
+    Ok((name, Pool { policy, primary, proxy_protocol, backends, ..Pool::default() }))
 }

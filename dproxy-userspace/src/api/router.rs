@@ -1,9 +1,12 @@
 //! Which request does what.
 
-use axum::Router;
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::routing::{get, patch, post};
+use axum::{Json, Router};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::answer::{Answer, Created, Engine, find, look};
 use super::body::Body;
@@ -13,8 +16,8 @@ use super::parse::{
     parse_backend, parse_client, parse_name, parse_pattern, parse_pool, parse_socket_address, parse_target,
 };
 use super::{
-    ApiError, Backends, ChangedBackend, Code, Edited, Explanation, NameRoutes, NewBackend, NewPool, NewRoute,
-    NewSwitch, NewTarget, Pool, Pools, Route, Routes, Stats, Status, whole,
+    ApiError, Backends, ChangedBackend, Code, Edited, Events, Explanation, NameRoutes, NewBackend, NewPool,
+    NewRoute, NewSwitch, NewTarget, Pool, Pools, Route, Routes, Stats, Status, whole,
 };
 use crate::config::{Quoted, Refusal};
 use crate::daemon::{Edit, Handle, Question};
@@ -38,7 +41,8 @@ pub(super) fn router(engine: Handle) -> Router {
         .route("/generations", get(whole::generations))
         .route("/configuration", get(whole::configuration))
         .route("/explain", get(explain))
-        .route("/stats", get(stats));
+        .route("/stats", get(stats))
+        .route("/events", get(events));
     Router::new()
         .nest("/v1", v1)
         .fallback(async |request: Request| not_found(request.uri().path()))
@@ -181,6 +185,28 @@ async fn explain(State(engine): Engine, Asking(asked): Asking<Asked>) -> Answer<
         listener: asked.listener.map(|text| parse_socket_address("listener", &text)).transpose()?,
     };
     find(&engine, move |engine| engine.explain(&question)).await
+}
+
+/// The query of `GET /v1/events`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Since {
+    #[serde(default)]
+    after: u64,
+    /// How long to wait for one, in seconds.
+    #[serde(default)]
+    wait: u64,
+}
+
+/// How long a request for events may wait.
+const LONGEST_WAIT: u64 = 60;
+
+async fn events(State(engine): Engine, Asking(since): Asking<Since>) -> Json<Events> {
+    let Since { after, wait } = since;
+    let wait = Duration::from_secs(wait.min(LONGEST_WAIT));
+    // Without one, the answer is that there is none.
+    let _ = timeout(wait, engine.events.wait(after)).await;
+    Json(engine.events.after(after))
 }
 
 async fn stats(State(engine): Engine) -> Answer<Stats> {

@@ -5,14 +5,16 @@
 
 mod decisions;
 mod edits;
+mod events;
 mod state;
 mod stats;
 mod whole;
 
 pub use decisions::{Explanation, NameRoutes};
 pub use edits::{ChangedBackend, Edited, NewBackend, NewPool, NewRoute, NewSwitch, NewTarget};
+pub use events::{Event, Events};
 pub use state::{
-    Backend, Backends, Interface, NextHop, Path, Pool, PoolBackend, Pools, Route, Routes, SlowPath,
+    Backend, Backends, Health, Interface, NextHop, Path, Pool, PoolBackend, Pools, Route, Routes, SlowPath,
     StateFolder, Status, Switch, Target, Unconfirmed,
 };
 pub use stats::{BackendStats, ListenerStats, PoolStats, RouteStats, SlowPathStats, Stats};

@@ -1,6 +1,7 @@
 //! The command line: `dproxy <verb>`.
 
 mod args;
+mod events;
 mod import;
 mod local;
 mod log;

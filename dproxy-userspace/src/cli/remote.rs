@@ -9,7 +9,7 @@ use tokio::runtime;
 use super::args::{Backend, Editing, Explain, Format, Member, Pool, Remote, Route, Stats};
 use super::show::{self, StatsView};
 use super::style::Style;
-use super::{Failure, print, print_text, save, watch, whole};
+use super::{Failure, events, print, print_text, save, watch, whole};
 use crate::api::{
     self, ChangedBackend, Client, Edited, NewBackend, NewPool, NewRoute, NewSwitch, NewTarget, encode, query,
 };
@@ -35,6 +35,7 @@ pub(super) fn run(command: Remote, socket: Option<PathBuf>) -> Result<(), Failur
             Remote::History(format) => whole::history(&client, &format).await,
             Remote::Save(arguments) => save::save(&client, arguments).await,
             Remote::Explain(arguments) => explain(&client, &arguments).await,
+            Remote::Events(arguments) => events::events(&client, &arguments).await,
             Remote::Stats(arguments) => stats(&client, &arguments).await,
         }
     })

@@ -10,6 +10,7 @@ use std::mem;
 
 use serde::{Deserialize, Serialize};
 
+use super::health::Health;
 use super::model::{Config, Control, FastPath, Listen, Pool, SlowPath, Target};
 use super::pattern::Pattern;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub slow_path: SlowPath,
     /// Where the daemon is controlled and keeps its pins.
     pub control: Control,
+    /// What concerns the health of all pools.
+    pub health: Health,
 }
 
 impl Change {
@@ -69,9 +72,9 @@ impl Config {
         let mut undo = Change::default();
         if let Some(settings) = settings {
             undo.settings = Some(Box::new(self.settings()));
-            let Settings { listen, fast_path, slow_path, control } = Settings::clone(settings);
-            (self.listen, self.fast_path, self.slow_path, self.control) =
-                (listen, fast_path, slow_path, control);
+            let Settings { listen, fast_path, slow_path, control, health } = Settings::clone(settings);
+            (self.listen, self.fast_path, self.slow_path, self.control, self.health) =
+                (listen, fast_path, slow_path, control, health);
         }
         undo.pools = set_all(&mut self.pools, pools);
         undo.routes = set_all(&mut self.routes, routes);
@@ -80,12 +83,13 @@ impl Config {
 
     /// All but pools and routes.
     pub fn settings(&self) -> Settings {
-        let Self { listen, fast_path, slow_path, control, pools: _, routes: _ } = self;
+        let Self { listen, fast_path, slow_path, control, health, pools: _, routes: _ } = self;
         Settings {
             listen: listen.clone(),
             fast_path: fast_path.clone(),
             slow_path: slow_path.clone(),
             control: control.clone(),
+            health: health.clone(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod disk;
 mod files;
+mod health;
 mod include;
 mod listen;
 mod plain;
@@ -93,6 +94,7 @@ fn read(reader: &mut Reader, source: &Source, main: Option<(&Path, Fetch<'_>)>) 
         config.fast_path = settings::fast_path(reader, document);
         config.slow_path = settings::slow_path(reader, document);
         config.control = settings::control(reader, document);
+        config.health = health::read(reader, document);
         let mut routes = Routes::default();
         pools::read(reader, document, &mut config.pools);
         routes::read(reader, document, &mut routes);
@@ -189,7 +191,8 @@ fn unreadable(error: &io::Error) -> String {
     }
 }
 
-const KEYS: [&str; 7] = ["include", "listen", "fast_path", "slow_path", "control", "pools", "routes"];
+const KEYS: [&str; 8] =
+    ["include", "listen", "fast_path", "slow_path", "control", "health", "pools", "routes"];
 const MAIN_FILE: &str = "a regular file in TOML, up to 1 GiB, that this user may read; name it with --config";
 const INCLUDED_FILE: &str =
     "a regular file, up to 1 GiB, that this user may read, or no such entry in include";

@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::duration;
+use super::health::{Check, Health, WhenDown};
 use super::pattern::Pattern;
 use super::policy::Policy;
 use super::port_range::PortRange;
@@ -30,6 +31,8 @@ pub struct Config {
     pub slow_path: SlowPath,
     /// Where the daemon is controlled and keeps its pins.
     pub control: Control,
+    /// What concerns the health of all pools.
+    pub health: Health,
     /// Pools by name.
     pub pools: BTreeMap<String, Pool>,
     /// Routes by what they match. A name that none matches gets the answer `refused`.
@@ -184,8 +187,41 @@ pub struct Pool {
     /// The pool that some clients' queries go to instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub switch: Option<Switch>,
+    /// How the health of its backends is found out.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub health: Box<Check>,
+    /// Health is ignored if fewer of its backends would be up, in percent: 0 (never) to 100.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub panic_threshold: PanicThreshold,
+    /// What happens to its queries when none of its backends can be used.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub when_down: WhenDown,
+    /// How long a backend that has come up takes until it gets its whole share.
+    #[serde(with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<Duration>,
+    /// The most that a backend gets of the pool's queries, in percent of its share: 101 to 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bounded_load: Option<u16>,
     /// In the order of the file; no address occurs twice.
     pub backends: Vec<WeightedBackend>,
+}
+
+/// A share of a pool's backends, in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PanicThreshold(pub u8);
+
+impl Default for PanicThreshold {
+    /// A third is enough.
+    fn default() -> Self {
+        Self(33)
+    }
+}
+
+impl PanicThreshold {
+    /// Are so many of all backends enough?
+    pub const fn is_met(self, up: usize, all: usize) -> bool {
+        up > 0 && up * 100 >= all * self.0 as usize
+    }
 }
 
 /// A pool's clients on their way to another pool. Whom it concerns follows from a client's address alone, and
@@ -208,6 +244,23 @@ pub struct WeightedBackend {
     /// Does it get no queries for now, as with weight 0, though it keeps its weight for later?
     #[serde(default, skip_serializing_if = "is_false")]
     pub drained: bool,
+    /// With policy failover, those of a higher tier get queries only if not enough of the lower ones are up:
+    /// 1 to 8.
+    #[serde(default = "first_tier", skip_serializing_if = "is_first_tier")]
+    pub tier: u8,
+}
+
+const fn first_tier() -> u8 {
+    WeightedBackend::FIRST_TIER
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_first_tier(tier: &u8) -> bool {
+    *tier == WeightedBackend::FIRST_TIER
+}
+
+fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
@@ -220,10 +273,12 @@ impl WeightedBackend {
     pub const MAX_WEIGHT: u16 = 1000;
     /// The weight of a backend for which none is given.
     pub const DEFAULT_WEIGHT: u16 = 1;
+    /// The tier of a backend for which none is given.
+    pub const FIRST_TIER: u8 = 1;
 
-    /// One that is not drained.
+    /// One of the first tier that is not drained.
     pub const fn new(address: SocketAddr, weight: u16) -> Self {
-        Self { address, weight, drained: false }
+        Self { address, weight, drained: false, tier: Self::FIRST_TIER }
     }
 
     /// The weight that counts: none while it is drained.

@@ -20,25 +20,39 @@ pub enum Policy {
     },
     /// Weighted random, by each query anew.
     Random,
+    /// As maglev, among the backends of the lowest tier that has enough of them up.
+    Failover {
+        /// What is hashed.
+        hash: HashInput,
+    },
+    /// One after the other.
+    #[serde(rename = "round-robin")]
+    RoundRobin,
+    /// At random, more often those that reply faster.
+    #[serde(rename = "least-latency")]
+    LeastLatency,
 }
 
 impl Policy {
     /// The words for the policies.
-    pub const WORDS: [&str; 2] = ["maglev", "random"];
+    pub const WORDS: [&str; 5] = ["maglev", "random", "failover", "round-robin", "least-latency"];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Maglev { .. } => "maglev",
             Self::Random => "random",
+            Self::Failover { .. } => "failover",
+            Self::RoundRobin => "round-robin",
+            Self::LeastLatency => "least-latency",
         }
     }
 
     /// What it hashes, if it does.
     pub const fn hash(self) -> Option<HashInput> {
         match self {
-            Self::Maglev { hash } => Some(hash),
-            Self::Random => None,
+            Self::Maglev { hash } | Self::Failover { hash } => Some(hash),
+            Self::Random | Self::RoundRobin | Self::LeastLatency => None,
         }
     }
 
@@ -46,9 +60,10 @@ impl Policy {
     pub fn with_hash(self, hash: HashInput) -> Result<Self, Refusal> {
         match self {
             Self::Maglev { .. } => Ok(Self::Maglev { hash }),
-            Self::Random => Err(Refusal {
+            Self::Failover { .. } => Ok(Self::Failover { hash }),
+            Self::Random | Self::RoundRobin | Self::LeastLatency => Err(Refusal {
                 what: format!("hash \"{hash}\" is given with policy \"{self}\", which hashes nothing"),
-                allowed: "hash with policy maglev only".to_owned(),
+                allowed: "hash with the policies maglev and failover only".to_owned(),
             }),
         }
     }
@@ -63,11 +78,14 @@ impl Default for Policy {
 impl FromStr for Policy {
     type Err = Refusal;
 
-    /// From its word; maglev hashes the question name.
+    /// From its word; those that hash take the question name.
     fn from_str(text: &str) -> Result<Self, Refusal> {
         match text {
             "maglev" => Ok(Self::default()),
             "random" => Ok(Self::Random),
+            "failover" => Ok(Self::Failover { hash: HashInput::Qname }),
+            "round-robin" => Ok(Self::RoundRobin),
+            "least-latency" => Ok(Self::LeastLatency),
             _ => Err(Refusal::word("policy", text, &Self::WORDS)),
         }
     }

@@ -64,6 +64,12 @@ pub enum Place {
     Primary(String, SocketAddr),
     /// A pool's switch to another one: the pool.
     Switch(String),
+    /// A pool's setting, by its key.
+    PoolSetting(String, &'static str),
+    /// How the health of a pool's backends is found out: the pool and the key.
+    Check(String, &'static str),
+    /// A setting of the health of all pools, by its key.
+    Health(&'static str),
     /// All routes.
     Routes,
     /// One route.
@@ -89,6 +95,9 @@ impl fmt::Display for Place {
             Self::Backend(pool, _, address) => write!(f, "backend {address} of pool {}", Quoted(pool)),
             Self::Primary(pool, address) => write!(f, "primary {address} of pool {}", Quoted(pool)),
             Self::Switch(pool) => write!(f, "switch of pool {}", Quoted(pool)),
+            Self::PoolSetting(pool, key) => write!(f, "{key} of pool {}", Quoted(pool)),
+            Self::Check(pool, key) => write!(f, "health.{key} of pool {}", Quoted(pool)),
+            Self::Health(key) => write!(f, "health.{key}"),
             Self::Routes => f.write_str("[routes]"),
             Self::Route(pattern) => write!(f, "route {}", Quoted(&pattern.to_string())),
         }

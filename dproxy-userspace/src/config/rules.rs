@@ -1,10 +1,15 @@
 //! The rules that a configuration as a whole must keep: for a file and for a live edit alike.
 
+mod health;
 mod listen;
 mod pools;
 mod routes;
 mod slow_path;
 
+pub(super) use health::{
+    BACKOFF, BOUNDED_LOAD, CHECKS_IN_A_ROW, HEALTH_ADDRESS, INTERVAL, JITTER, ON_CHANGE, ON_CHANGE_TIMEOUT,
+    PANIC_THRESHOLD, PATIENCE, SERIAL_LAG, SLOW_START, TIER,
+};
 pub(super) use listen::EDNS_UDP_SIZE;
 pub use listen::MAX_LISTENERS;
 pub(super) use pools::SWITCH_PERCENT;
@@ -40,6 +45,7 @@ fn check_all_but_routes(config: &Config) -> Vec<Problem> {
     slow_path::check(&config.slow_path, &mut found);
     check_control(&config.control, &mut found);
     pools::check(config, &mut found);
+    health::check(config, &mut found);
     found
 }
 

@@ -65,7 +65,7 @@ words! {
 }
 
 words! {
-    /// What the policy maglev chooses by.
+    /// What the policies maglev and failover choose by.
     HashInput, "hash" {
         /// The name in the question: each backend sees its share of the names, and caches stay warm.
         Qname = "qname",
@@ -89,5 +89,76 @@ words! {
         Truncate = "truncate",
         /// No response at all.
         Drop = "drop",
+    }
+}
+
+words! {
+    /// How a backend is asked.
+    Transport, "transport" {
+        /// UDP.
+        Udp = "udp",
+        /// TCP, a new connection each time.
+        Tcp = "tcp",
+    }
+}
+
+words! {
+    /// A flag of a query.
+    CheckFlag, "flag" {
+        /// Recursion desired.
+        Rd = "rd",
+        /// Authentic data.
+        Ad = "ad",
+        /// Checking disabled.
+        Cd = "cd",
+        /// DNSSEC OK, in an OPT record.
+        Do = "do",
+    }
+}
+
+words! {
+    /// The class of a question.
+    QueryClass, "class" {
+        /// The Internet.
+        In = "IN",
+        /// Chaosnet: what servers say about themselves.
+        Ch = "CH",
+        /// Hesiod.
+        Hs = "HS",
+    }
+}
+
+words! {
+    /// A response code (RFC 1035 §4.1.1, RFC 2136 §2.2).
+    Rcode, "response code" {
+        /// 0.
+        Noerror = "noerror",
+        /// 1.
+        Formerr = "formerr",
+        /// 2.
+        Servfail = "servfail",
+        /// 3.
+        Nxdomain = "nxdomain",
+        /// 4.
+        Notimp = "notimp",
+        /// 5.
+        Refused = "refused",
+        /// 9.
+        Notauth = "notauth",
+    }
+}
+
+impl Rcode {
+    /// Its number.
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Noerror => 0,
+            Self::Formerr => 1,
+            Self::Servfail => 2,
+            Self::Nxdomain => 3,
+            Self::Notimp => 4,
+            Self::Refused => 5,
+            Self::Notauth => 9,
+        }
     }
 }

@@ -158,9 +158,12 @@ const fn pool_flags(pool: &Pool) -> u8 {
 
 const fn hash_input(policy: Policy) -> abi::HashInput {
     match policy {
-        Policy::Random => abi::HashInput::Random,
-        Policy::Maglev { hash: HashInput::Qname } => abi::HashInput::Qname,
-        Policy::Maglev { hash: HashInput::Client } => abi::HashInput::Client,
-        Policy::Maglev { hash: HashInput::QnameClient } => abi::HashInput::QnameClient,
+        // The latter two are not served yet, and `check` refuses them.
+        Policy::Random | Policy::RoundRobin | Policy::LeastLatency => abi::HashInput::Random,
+        Policy::Maglev { hash } | Policy::Failover { hash } => match hash {
+            HashInput::Qname => abi::HashInput::Qname,
+            HashInput::Client => abi::HashInput::Client,
+            HashInput::QnameClient => abi::HashInput::QnameClient,
+        },
     }
 }

@@ -195,6 +195,10 @@ impl Engine {
         self.generation = generation;
         self.host = host;
         self.deliveries = deliveries;
+        if let Some(change) = change {
+            self.follow_change(change);
+        }
+        self.judge();
         self.publish_view();
         self.update_live();
         if let Some(Entry { by, what, .. }) = entry {
@@ -302,6 +306,6 @@ impl Engine {
             self.live.is_local(**id) && !matches!(deliveries.get(address), Some(Delivery::Local(_)))
         });
         backends.extend(retired.map(|(id, address)| (*id, *address)));
-        self.live.update(datapath, &backends, deliveries)
+        self.live.update(datapath, &backends, deliveries, self.health.shut())
     }
 }

@@ -11,8 +11,10 @@ use tracing::error;
 use super::EditError;
 use super::commit::Entry;
 
+use super::endpoint::Readiness;
 use super::file::Compared;
 use super::handle::{Handle, Request, Requests};
+use super::health::{self, Health};
 use super::in_force::InForce;
 use super::live::Live;
 use super::memory;
@@ -22,6 +24,7 @@ use super::rate::Rate;
 use super::reachability::Reachability;
 use super::sources::Sources;
 use super::unconfirmed::Unconfirmed;
+use super::watchdog::{self, Watchdog};
 use super::whole::live_edits;
 use crate::config::{Config, SlowPath};
 use crate::control::{Delivery, Host, Ids, Layout, deliveries};
@@ -61,6 +64,21 @@ pub struct Engine {
     /// The generation on the disk that is equal to the configuration.
     pub(super) recorded: Option<u64>,
     pub(super) unconfirmed: Option<Unconfirmed>,
+    pub(super) health: Health,
+    pub(super) watchdog: Watchdog,
+    pub(super) readiness: watch::Sender<Readiness>,
+    pub(super) instructions: watch::Sender<Instructions>,
+}
+
+/// What others are to do beside the engine, by the configuration in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instructions {
+    /// Where `/healthz` and `/readyz` are served.
+    pub endpoint: Option<SocketAddr>,
+    /// What is run for each event: a path and arguments.
+    pub command: Vec<String>,
+    /// How long that may take.
+    pub patience: Duration,
 }
 
 /// What happened to the daemon so far.
@@ -146,6 +164,10 @@ impl Engine {
             store,
             recorded,
             unconfirmed: None,
+            health: Health::off(),
+            watchdog: Watchdog::default(),
+            readiness: watch::Sender::new(Readiness { at: started, faults: Vec::new() }),
+            instructions: watch::Sender::default(),
         }
     }
 
@@ -188,8 +210,11 @@ impl Engine {
 
     /// Does what it is asked through the handle, and follows the network, until `end`.
     pub async fn run<E>(&mut self, requests: &mut Requests, end: impl Future<Output = E>) -> E {
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let [mut tick, mut reading, mut watching] = [TICK, health::READING, watchdog::EVERY].map(|every| {
+            let mut tick = interval(every);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            tick
+        });
         tokio::pin!(end);
         loop {
             let until = self.unconfirmed.as_ref().map(Unconfirmed::until);
@@ -201,9 +226,12 @@ impl Engine {
             };
             tokio::select! {
                 how = &mut end => return how,
+                news = self.health.news() => self.follow_health(news),
+                _ = reading.tick(), if self.health.is_on() => self.read_backends(),
                 () = self.network.changed() => self.follow_network().await,
                 () = patience_ends => self.take_back_unconfirmed().await,
                 _ = tick.tick() => self.tick().await,
+                _ = watching.tick(), if self.health.is_on() => self.watch(),
                 Some(request) = requests.0.recv() => self.answer(request, requests).await,
             }
         }
@@ -216,7 +244,7 @@ impl Engine {
                 Request::Look(look) => look(self),
                 Request::Act(act) => act(self).await,
                 Request::Edit(first) => {
-                    let (edits, other) = requests.more_edits(first);
+                    let (edits, other) = requests.more_edits(*first);
                     next = other;
                     self.edit_all(edits).await;
                 }
@@ -238,7 +266,8 @@ impl Engine {
     /// A handle, and what [`run`](Self::run) has to answer.
     pub fn handle(&self) -> (Handle, Requests) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        (Handle { requests: sender, asking: self.asking.subscribe() }, Requests(receiver))
+        let (asking, events) = (self.asking.subscribe(), self.health.events.clone());
+        (Handle { requests: sender, asking, events }, Requests(receiver))
     }
 
     /// Brings the ways to the backends up to date. Only an address that queries have not come from so far, or

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::edits::{EditMade, EditRequest};
 use super::engine::Engine;
 use super::whole::Wanted;
-use super::{Edit, Who};
+use super::{Edit, Events, Who};
 use crate::api::{ApiError, Applied, Code, Edited, Plan};
 use crate::config::{Config, Files};
 
@@ -24,7 +24,7 @@ pub(super) enum Request {
     /// Do something.
     Act(Box<Act>),
     /// Make an edit.
-    Edit(EditRequest),
+    Edit(Box<EditRequest>),
 }
 
 /// Something to be done by the engine.
@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Handle {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) asking: watch::Receiver<BTreeSet<IpAddr>>,
+    /// What has happened.
+    pub events: Events,
 }
 
 /// The engine has ended.
@@ -66,7 +68,7 @@ impl Handle {
     pub async fn edit(&self, edit: Edit, who: Who, generation: Option<u64>) -> Result<Edited, ApiError> {
         let (answer, made) = oneshot::channel();
         let request = EditRequest { edit, who, generation, answer };
-        self.requests.send(Request::Edit(request)).await.map_err(|_| Stopped)?;
+        self.requests.send(Request::Edit(Box::new(request))).await.map_err(|_| Stopped)?;
         let EditMade { edited, new_addresses } = made.await.map_err(|_| Stopped)??;
         let mut asking = self.asking.clone();
         let settled = asking.wait_for(|asking| asking.is_disjoint(&new_addresses));
@@ -183,7 +185,7 @@ impl Requests {
         let mut edits = vec![first];
         while edits.len() < BATCH {
             match self.0.try_recv() {
-                Ok(Request::Edit(edit)) => edits.push(edit),
+                Ok(Request::Edit(edit)) => edits.push(*edit),
                 Ok(other) => return (edits, Some(other)),
                 Err(_) => break,
             }

@@ -1,7 +1,7 @@
 //! The generation in force, as both paths have it.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tracing::error;
@@ -11,10 +11,10 @@ use crate::config::Pattern;
 use crate::control::SnapshotNames;
 use crate::slow_path::View;
 
-/// The generation in force, as the slow path has it, and the addresses in it that nobody can reach.
+/// The generation in force, as the slow path has it, and the backends in it that get no queries.
 pub(super) struct InForce {
     view: View,
-    pub(super) unreachable: BTreeSet<IpAddr>,
+    unusable: BTreeSet<SocketAddr>,
 }
 
 impl Engine {
@@ -33,25 +33,27 @@ impl Engine {
         self.datapath.held()?.route_id(pattern)
     }
 
-    /// Hands the generation in force to the slow path, with the backends that can be reached now.
+    /// Hands the generation in force to the slow path, with the backends that can be used now.
     pub(super) fn publish_view(&mut self) {
         let Some(held) = self.datapath.held() else { return };
-        let unreachable = self.unreachable();
+        let unusable = self.unusable();
         let names = Arc::clone(self.names());
-        let view = View::of(&self.config, held, names, |address| !unreachable.contains(&address));
+        let view = View::of(&self.config, held, names, |backend| !unusable.contains(&backend));
         self.proxy.publish(view.clone());
-        self.in_force = Some(InForce { view, unreachable });
+        self.in_force = Some(InForce { view, unusable });
     }
 
-    /// Tells both paths the ways to the backends. If that fails, the next tick tries again.
+    /// Tells both paths the ways to the backends, and who gets no queries. If that fails, the next tick tries again.
     pub(super) fn update_live(&mut self) {
         self.reachability.note(&self.deliveries);
-        let Some(InForce { unreachable, .. }) = &self.in_force else { return };
-        if *unreachable != self.unreachable() {
+        self.judge();
+        let Some(InForce { unusable, .. }) = &self.in_force else { return };
+        if *unusable != self.unusable() {
             self.publish_view();
         }
         let names = Arc::clone(self.names());
-        let updated = self.live.update(self.datapath.as_mut(), &names.backends, &self.deliveries);
+        let updated =
+            self.live.update(self.datapath.as_mut(), &names.backends, &self.deliveries, self.health.shut());
         if let Err(problem) = updated {
             error!("cannot update the ways to the backends: {problem}");
         }

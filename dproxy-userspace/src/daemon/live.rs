@@ -57,21 +57,22 @@ impl Live {
         }
     }
 
-    /// Brings the live words of `backends` up to date.
+    /// Brings the live words of `backends` up to date. Those that are `shut` get no queries, whatever the way.
     pub(super) fn update(
         &mut self,
         datapath: &mut dyn Datapath,
         backends: &BTreeMap<u16, SocketAddr>,
         deliveries: &BTreeMap<SocketAddr, Delivery>,
+        shut: &BTreeSet<SocketAddr>,
     ) -> Result<(), DatapathError> {
         for (&id, address) in backends {
             let delivery = deliveries.get(address);
             let is_asked = matches!(delivery, Some(Delivery::Unreachable(Why::Asked { .. })));
-            if is_asked && self.inherited.contains(&id) {
+            if is_asked && self.inherited.contains(&id) && !shut.contains(address) {
                 continue;
             }
             self.inherited.remove(&id);
-            let wanted = delivery.and_then(Way::of);
+            let wanted = delivery.filter(|_| !shut.contains(address)).and_then(Way::of);
             if self.set.get(&id) == wanted.as_ref() {
                 continue;
             }

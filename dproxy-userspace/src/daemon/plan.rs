@@ -76,18 +76,31 @@ fn pools(old: &Config, change: &Change) -> PoolDifferences {
 
 /// What a pool is like.
 fn description(pool: &Pool) -> Vec<String> {
-    let Pool { policy, primary, proxy_protocol, switch, backends } = pool;
+    let Pool { policy, primary, proxy_protocol, switch, backends, .. } = pool;
     let mut what = vec![format!("policy {}", policy_text(policy))];
     what.extend(primary.map(|address| format!("primary {address}")));
     what.extend(proxy_protocol.then(|| "PROXY protocol".to_owned()));
     what.extend(switch.as_ref().map(switch_text));
+    what.extend(when_down_texts(&Pool::default(), pool));
     what.extend(backends.iter().map(|backend| format!("backend {}", backend_text(backend))));
     what
 }
 
 /// How one pool becomes another.
 fn differences(old: &Pool, new: &Pool) -> Vec<String> {
-    let Pool { policy, primary, proxy_protocol, switch, backends } = new;
+    let Pool {
+        policy,
+        primary,
+        proxy_protocol,
+        switch,
+        backends,
+        // Those are compared in the form of the file.
+        health: _,
+        panic_threshold: _,
+        when_down: _,
+        slow_start: _,
+        bounded_load: _,
+    } = new;
     let mut what = Vec::new();
     if old.policy != *policy {
         what.push(format!("policy {} instead of {}", policy_text(policy), policy_text(&old.policy)));
@@ -99,8 +112,24 @@ fn differences(old: &Pool, new: &Pool) -> Vec<String> {
         what.push(format!("{with} the PROXY protocol"));
     }
     what.extend(instead(old.switch.as_ref(), switch.as_ref(), switch_text, "no switch"));
+    what.extend(when_down_texts(old, new));
     members(&old.backends, backends, &mut what);
     what
+}
+
+/// What concerns backends that are not up, as far as it differs.
+fn when_down_texts(old: &Pool, new: &Pool) -> Vec<String> {
+    let mut changed = BTreeMap::new();
+    let settings = |pool: &Pool| {
+        let mut keys = keys(pool);
+        keys.retain(|key, _| {
+            ["panic_threshold", "when_down", "slow_start", "bounded_load"].contains(&&**key)
+        });
+        keys
+    };
+    compare("", &settings(old), &settings(new), &mut changed);
+    compare("health.", &keys(&old.health), &keys(&new.health), &mut changed);
+    changed.into_values().collect()
 }
 
 /// How what need not be there becomes something else.
@@ -124,9 +153,9 @@ fn members(old: &[WeightedBackend], new: &[WeightedBackend], what: &mut Vec<Stri
     };
     let (before, after) = (by_address(old), by_address(new));
     for backend in new.iter().filter(|backend| !before.contains_key(&backend.address)) {
-        let WeightedBackend { address, weight, drained } = *backend;
+        let WeightedBackend { address, weight, drained, tier } = *backend;
         let drained = if drained { ", drained" } else { "" };
-        what.push(format!("backend {address} added, weight {weight}{drained}"));
+        what.push(format!("backend {address} added, weight {weight}{}{drained}", tier_text(tier)));
     }
     for WeightedBackend { address, .. } in old.iter().filter(|old| !after.contains_key(&old.address)) {
         what.push(format!("backend {address} removed"));
@@ -135,6 +164,9 @@ fn members(old: &[WeightedBackend], new: &[WeightedBackend], what: &mut Vec<Stri
         let Some(old) = before.get(address) else { continue };
         if old.weight != new.weight {
             what.push(format!("backend {address} with weight {} instead of {}", new.weight, old.weight));
+        }
+        if old.tier != new.tier {
+            what.push(format!("backend {address} of tier {} instead of {}", new.tier, old.tier));
         }
         if old.drained != new.drained {
             what.push(format!("backend {address} {}", if new.drained { "drained" } else { "enabled" }));
@@ -154,30 +186,43 @@ fn switch_text(Switch { to, percent }: &Switch) -> String {
     format!("{percent} % of the clients to pool {to}")
 }
 
-fn backend_text(WeightedBackend { address, weight, drained }: &WeightedBackend) -> String {
-    format!("{address}, weight {weight}{}", if *drained { ", drained" } else { "" })
+fn backend_text(WeightedBackend { address, weight, drained, tier }: &WeightedBackend) -> String {
+    format!("{address}, weight {weight}{}{}", tier_text(*tier), if *drained { ", drained" } else { "" })
+}
+
+fn tier_text(tier: u8) -> String {
+    if tier == WeightedBackend::FIRST_TIER { String::new() } else { format!(", tier {tier}") }
 }
 
 /// A sentence for each setting that differs, by its key. Whatever settings there will be: they are compared
 /// in the form of the file.
 fn settings(old: &Settings, new: &Settings) -> BTreeMap<String, String> {
-    let Settings { listen, fast_path, slow_path, control } = new;
+    let Settings { listen, fast_path, slow_path, control, health } = new;
     let mut changed = BTreeMap::new();
     section("listen", &old.listen, listen, &mut changed);
     section("fast_path", &old.fast_path, fast_path, &mut changed);
     section("slow_path", &old.slow_path, slow_path, &mut changed);
     section("control", &old.control, control, &mut changed);
+    section("health", &old.health, health, &mut changed);
     changed
 }
 
 fn section<T: Serialize>(name: &str, old: &T, new: &T, changed: &mut BTreeMap<String, String>) {
-    let (old, new) = (keys(old), keys(new));
+    compare(&format!("{name}."), &keys(old), &keys(new), changed);
+}
+
+fn compare(
+    prefix: &str,
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+    changed: &mut BTreeMap<String, String>,
+) {
     for key in old.keys().chain(new.keys()) {
         let (before, after) = (old.get(key), new.get(key));
         if before != after {
             let text = |value: Option<&Value>| value.map_or_else(|| "unset".to_owned(), Value::to_string);
-            let sentence = format!("{name}.{key} is {} instead of {}", text(after), text(before));
-            changed.insert(format!("{name}.{key}"), sentence);
+            let sentence = format!("{prefix}{key} is {} instead of {}", text(after), text(before));
+            changed.insert(format!("{prefix}{key}"), sentence);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The slow path as the engine sees it.
 
+use dproxy_common::abi::BackendCounters;
+
 use crate::datapath::CounterId;
 use crate::slow_path::{Counters, Options, SlowPath, SlowPathError, View};
 
@@ -16,6 +18,9 @@ pub trait Proxy: Send {
 
     /// Reads all counters.
     fn counters(&self) -> Counters;
+
+    /// Reads those of the first `count` backends alone, by id.
+    fn backend_counters(&self, count: usize) -> Vec<BackendCounters>;
 
     /// Sets counters to zero, because their id is about to mean somebody else.
     fn clear(&self, counter: CounterId);
@@ -36,6 +41,10 @@ impl Proxy for SlowPath {
 
     fn counters(&self) -> Counters {
         self.counters()
+    }
+
+    fn backend_counters(&self, count: usize) -> Vec<BackendCounters> {
+        self.backend_counters(count)
     }
 
     fn clear(&self, counter: CounterId) {

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::network::Network;
 use super::notify::notify;
+use super::on_change::run_commands;
 use super::unconfirmed::{ended_before, taken_back};
-use super::{Apply, EditError, Engine, Entry, Handle, NoNetwork, Parts, Who, descriptors, memory, ports};
+use super::{
+    Apply, EditError, Engine, Entry, Handle, NoNetwork, Parts, Who, descriptors, endpoint, memory, ports,
+};
 use crate::api::{Socket, SocketError, serve};
 use crate::config::{Config, ConfigError, XdpMode, check, counted, listed};
 use crate::control::{Capacity, names_of};
@@ -94,6 +98,10 @@ pub async fn run(options: &RunOptions) -> Result<(), RunError> {
         // Sent or dropped: in both cases it is the end.
         let _ = ended.await;
     }));
+    let beside = [
+        tokio::spawn(endpoint::serve(engine.instructions.subscribe(), engine.readiness.subscribe())),
+        tokio::spawn(run_commands(engine.health.events.listen(), engine.instructions.subscribe())),
+    ];
     let reloading = tokio::spawn(reload(handle.clone(), hang_up));
     let comparing = tokio::spawn(async move { handle.compare_file().await });
     info!("ready; controlled through {}", socket.path().display());
@@ -102,6 +110,7 @@ pub async fn run(options: &RunOptions) -> Result<(), RunError> {
     let end_of_all = engine.run(&mut requests, ends.any()).await;
     notify("STOPPING=1");
     reloading.abort();
+    beside.iter().for_each(JoinHandle::abort);
     comparing.abort();
     drop(end);
     engine.end(end_of_all).await;
@@ -186,6 +195,7 @@ async fn engine(beginning: Beginning, file: &Path) -> Result<(Engine, Option<Ent
     let mut engine =
         Engine::new(Parts { config, config_file, warnings, datapath, proxy, network, store, recorded });
     engine.settle(FIRST_NEIGHBOURS).await?;
+    engine.start_checks().await;
     Ok((engine, first))
 }
 

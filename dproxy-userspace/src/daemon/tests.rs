@@ -1,6 +1,7 @@
 mod edits;
 mod explain;
 mod follow;
+mod health;
 mod in_force;
 mod plan;
 mod slow_path;

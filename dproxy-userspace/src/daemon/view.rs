@@ -10,7 +10,10 @@ use super::Engine;
 use super::edit::EditError;
 use super::way::Way;
 use crate::api::{self, ApiError, NameRoutes, Pools, Routes, Status};
-use crate::config::{Config, Name, Pattern, Place, Pool, Switch, Target, WeightedBackend, counted, matching};
+use crate::config::{
+    Config, Name, Pattern, Place, Pool, Switch, Target, WeightedBackend, counted, listed, matching,
+};
+use crate::health::{Mode, State};
 use crate::slow_path::Limits;
 use crate::state::Header;
 use crate::time::rfc3339;
@@ -50,6 +53,7 @@ impl Engine {
             routes: self.config.routes.len(),
             pools: self.pools().pools,
             queries_per_second: self.life.queries.per_second(Instant::now(), queries),
+            broken: self.broken(),
             warnings: self.warnings(),
             notes: self.life.notes.clone(),
         })
@@ -128,7 +132,7 @@ impl Engine {
         let members = |name: &str, pool: &Pool| {
             let member = |backend| api::PoolBackend {
                 pool: name.to_owned(),
-                backend: self.backend_view(pool, backend),
+                backend: self.backend_view(name, pool, backend),
             };
             pool.backends.iter().map(member).collect::<Vec<_>>()
         };
@@ -141,9 +145,9 @@ impl Engine {
 
     /// A backend as a member of a pool.
     pub(super) fn member(&self, pool: &str, address: SocketAddr) -> Option<api::Backend> {
-        let pool = self.config.pools.get(pool)?;
+        let (name, pool) = self.config.pools.get_key_value(pool)?;
         let backend = pool.backends.iter().find(|backend| backend.address == address)?;
-        Some(self.backend_view(pool, backend))
+        Some(self.backend_view(name, pool, backend))
     }
 
     fn configured(&self, pool: &str) -> Result<&Pool, EditError> {
@@ -152,6 +156,7 @@ impl Engine {
 
     fn pool_view(&self, name: &str, pool: &Pool) -> api::Pool {
         let leads_here = |target: &&Target| matches!(target, Target::Pool(pool) if **pool == *name);
+        let decision = self.health.decision(name);
         api::Pool {
             name: name.to_owned(),
             policy: pool.policy.to_string(),
@@ -159,16 +164,70 @@ impl Engine {
             primary: pool.primary,
             proxy_protocol: pool.proxy_protocol,
             switch: pool.switch.as_ref().map(switch_view),
-            backends: pool.backends.iter().map(|backend| self.backend_view(pool, backend)).collect(),
+            mode: decision.map(|decision| mode_word(decision.mode).to_owned()),
+            tier: decision.and_then(|decision| match decision.mode {
+                Mode::Normal { tier } => Some(tier).filter(|tier| *tier != WeightedBackend::FIRST_TIER),
+                Mode::FailOpen | Mode::Down => None,
+            }),
+            backends: pool.backends.iter().map(|backend| self.backend_view(name, pool, backend)).collect(),
             routes: self.config.routes.values().filter(leads_here).count(),
         }
     }
 
-    fn backend_view(&self, pool: &Pool, backend: &WeightedBackend) -> api::Backend {
-        let WeightedBackend { address, weight, drained } = *backend;
+    fn backend_view(&self, name: &str, pool: &Pool, backend: &WeightedBackend) -> api::Backend {
+        let WeightedBackend { address, weight, drained, tier } = *backend;
         let Way { path, why, next_hop } = self.way(pool, address);
         let next_hop = next_hop.map(|hop| self.next_hop_view(&hop));
-        api::Backend { address, weight, drained, reachable: path != api::Path::None, path, why, next_hop }
+        let health = self.health_view(name, pool, address);
+        let reachable = path != api::Path::None;
+        api::Backend { address, weight, drained, tier, health, reachable, path, why, next_hop }
+    }
+
+    /// Whether a backend of a pool does its work.
+    fn health_view(&self, name: &str, pool: &Pool, address: SocketAddr) -> Option<api::Health> {
+        let portrait = self.health.portrait(name, address)?;
+        let index = pool.backends.iter().position(|backend| backend.address == address)?;
+        let is_open = self.health.decision(name).and_then(|decision| decision.open.get(index).copied());
+        let is_down = portrait.state == State::Down;
+        Some(api::Health {
+            state: portrait.state.word().to_owned(),
+            since: rfc3339(portrait.since),
+            seconds: portrait.since.elapsed().unwrap_or_default().as_secs(),
+            why: portrait.cause.as_ref().filter(|_| is_down).map(ToString::to_string),
+            flaps: portrait.flaps,
+            gets_queries: is_open.unwrap_or(true) && pool.backends[index].share() > 0,
+            check_microseconds: portrait.latency.map(|latency| latency.as_micros() as u64),
+            serial: portrait.serial,
+            queries_per_second: portrait.rates.0.round() as u64,
+            replies_per_second: portrait.rates.1.round() as u64,
+        })
+    }
+
+    /// What is broken, the worst first.
+    fn broken(&self) -> Vec<String> {
+        let mut broken: Vec<String> = self.watchdog.faults.iter().cloned().collect();
+        let mut less_bad = Vec::new();
+        for (name, pool) in &self.config.pools {
+            let Some(decision) = self.health.decision(name) else { continue };
+            let down = pool.backends.iter().filter_map(|backend| {
+                let health = self.health_view(name, pool, backend.address)?;
+                Some(format!("{} ({})", backend.address, health.why?))
+            });
+            let down: Vec<String> = down.collect();
+            let who = listed(down.iter().map(String::as_str));
+            match decision.mode {
+                Mode::Down => broken.push(format!("pool {name}: no backend can be used: {who}")),
+                Mode::FailOpen => broken.push(format!(
+                    "pool {name}: {} of {} up, so that health is ignored: {who}",
+                    decision.usable,
+                    counted(decision.members, "backend")
+                )),
+                Mode::Normal { .. } if !down.is_empty() => less_bad.push(format!("pool {name}: down: {who}")),
+                Mode::Normal { .. } => {}
+            }
+        }
+        broken.extend(less_bad);
+        broken
     }
 
     fn next_hop_view(&self, hop: &NextHop) -> api::NextHop {
@@ -226,4 +285,12 @@ pub(super) fn target_view(target: &Target) -> api::Target {
 
 fn switch_view(Switch { to, percent }: &Switch) -> api::Switch {
     api::Switch { to: to.to_string(), percent: *percent }
+}
+
+const fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Normal { .. } => "normal",
+        Mode::FailOpen => "fail-open",
+        Mode::Down => "down",
+    }
 }

@@ -1,7 +1,7 @@
 //! How queries get to a backend: by the fast path, by the slow path, or not at all.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use dproxy_common::abi::NextHop;
 
@@ -9,7 +9,6 @@ use super::Engine;
 use crate::api;
 use crate::config::Pool;
 use crate::control::Delivery;
-use crate::network::Why;
 
 /// How queries get to a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,14 +54,11 @@ impl Engine {
         }
     }
 
-    /// The addresses of backends to which the kernel's own stack need not try to send.
-    pub(super) fn unreachable(&self) -> BTreeSet<IpAddr> {
-        let hopeless = self.deliveries.iter().filter(|(backend, delivery)| {
-            // A neighbour that has not answered before is asked again and again.
-            let is_lost = matches!(delivery, Delivery::Unreachable(Why::Asked { .. }))
-                && self.reachability.is_lost(backend.ip());
-            is_lost || !delivery.is_worth_trying()
-        });
-        hopeless.map(|(backend, _)| backend.ip()).collect()
+    /// Backends that get no queries: the kernel's own stack need not try to send to them, or they do not do their
+    /// work.
+    pub(super) fn unusable(&self) -> BTreeSet<SocketAddr> {
+        let all = self.config.pools.values().flat_map(|pool| &pool.backends).map(|backend| backend.address);
+        let shut = self.health.shut();
+        all.filter(|backend| shut.contains(backend) || !self.is_reachable(*backend)).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dproxy_common::{
-    abi::{BackendLive, ListenerCounters, NextHop},
+    abi::{BackendCounters, BackendLive, ListenerCounters, NextHop},
     explain::Explain,
     reason::Reason,
     tables::Half,
@@ -141,6 +141,14 @@ impl Datapath for Absent {
 
     fn listener_counters(&self) -> Result<Vec<ListenerCounters>, DatapathError> {
         Ok(Vec::new())
+    }
+
+    fn backend_counters(&self) -> Result<Vec<BackendCounters>, DatapathError> {
+        Ok(Vec::new())
+    }
+
+    fn received(&self) -> Result<u64, DatapathError> {
+        Ok(0)
     }
 
     fn clear(&mut self, _counter: CounterId) -> Result<(), DatapathError> {

@@ -70,6 +70,20 @@ impl Place {
         self.egress.stay();
     }
 
+    /// What keeps packets from getting to our program.
+    pub(super) fn fault(&self) -> Option<String> {
+        let name = &self.interface.name;
+        let program = pins::pinned(&self.pin).map(|(_, info)| info.program);
+        match Interface::numbered(self.interface.index) {
+            None => Some(format!("interface {name} is gone: restart dproxy when it is back")),
+            Some(now) if !now.is_up => Some(format!("interface {name} is down")),
+            Some(now) if program.and_then(|program| now.mode_of(program)).is_none() => {
+                Some(format!("interface {name} does not carry the fast path any more: restart dproxy"))
+            }
+            Some(_) => None,
+        }
+    }
+
     /// What to tell about it.
     pub(super) fn attachment(&self) -> Attachment {
         let link = self.link.as_ref().filter(|link| !link.is_left);

@@ -152,7 +152,7 @@ impl CounterMaps {
             listeners: self.read_listeners(),
             routes: self.routes.sums(self.in_use.routes).flatten().collect(),
             pools: self.pools.sums(self.in_use.pools).flatten().collect(),
-            backends: self.backends.sums(self.in_use.backends).map(backend).collect(),
+            backends: self.read_backends(),
         };
         add_before(&mut counters.routes, &self.before.routes);
         add_before(&mut counters.pools, &self.before.pools);
@@ -162,6 +162,17 @@ impl CounterMaps {
     /// Reads those of listeners.
     pub(super) fn read_listeners(&self) -> Vec<ListenerCounters> {
         self.listeners.sums(self.in_use.listeners).map(listener).collect()
+    }
+
+    /// Reads those of backends.
+    pub(super) fn read_backends(&self) -> Vec<BackendCounters> {
+        self.backends.sums(self.in_use.backends).map(backend).collect()
+    }
+
+    /// Reads how many packets came in.
+    pub(super) fn read_received(&self) -> u64 {
+        let [_random, _next, received, ..] = self.processors.sum(0);
+        received
     }
 
     /// Sets the counters of an id to zero.

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use dproxy_common::{
-    abi::{BackendLive, ListenerCounters, NatSettings, NextHop, Slot},
+    abi::{BackendCounters, BackendLive, ListenerCounters, NatSettings, NextHop, Slot},
     explain::Explain,
     tables::Half,
 };
@@ -286,6 +286,18 @@ impl Datapath for Kernel {
 
     fn listener_counters(&self) -> Result<Vec<ListenerCounters>, DatapathError> {
         Ok(self.loaded.counters.read_listeners())
+    }
+
+    fn backend_counters(&self) -> Result<Vec<BackendCounters>, DatapathError> {
+        Ok(self.loaded.counters.read_backends())
+    }
+
+    fn received(&self) -> Result<u64, DatapathError> {
+        Ok(self.loaded.counters.read_received())
+    }
+
+    fn faults(&self) -> Vec<String> {
+        self.places.iter().filter_map(|place| place.fault()).collect()
     }
 
     fn clear(&mut self, counter: CounterId) -> Result<(), DatapathError> {

@@ -147,6 +147,17 @@ pub trait Datapath: Send {
     /// Reads those of the listeners alone: in no time, however many routes there are.
     fn listener_counters(&self) -> Result<Vec<ListenerCounters>, DatapathError>;
 
+    /// Reads those of the backends alone, by id.
+    fn backend_counters(&self) -> Result<Vec<BackendCounters>, DatapathError>;
+
+    /// Reads how many packets came in.
+    fn received(&self) -> Result<u64, DatapathError>;
+
+    /// What keeps packets from getting to it: a sentence each.
+    fn faults(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Sets counters to zero, because their id is about to mean somebody else.
     fn clear(&mut self, counter: CounterId) -> Result<(), DatapathError>;
 

@@ -226,6 +226,29 @@ impl AllCounters {
         }
     }
 
+    /// Those of the first `count` backends, added up: read often, and there may be ids for thousands.
+    pub(super) fn of_backends(&self, count: usize) -> Vec<BackendCounters> {
+        let mut sums = vec![BackendCounters::default(); count];
+        for worker in &self.workers {
+            for (sum, counters) in sums.iter_mut().zip(&worker.backends) {
+                fields_of_backend(sum).into_iter().zip(counters).for_each(|(sum, counter)| {
+                    *sum = sum.wrapping_add(counter.load(Relaxed));
+                });
+            }
+        }
+        let began = self.began.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, before) in &*began {
+            if let CounterId::Backend(id) = id
+                && let Some(sum) = sums.get_mut(usize::from(*id))
+            {
+                fields_of_backend(sum).into_iter().zip(before).for_each(|(sum, before)| {
+                    *sum = sum.wrapping_sub(*before);
+                });
+            }
+        }
+        sums
+    }
+
     /// All of them, added up.
     pub(super) fn sum(&self) -> Counters {
         let mut sum = Counters::default();
@@ -279,6 +302,7 @@ mod tests {
         assert_eq!((sum.listeners[1].queries, sum.listeners[1].responses), (1, 1));
         assert_eq!((sum.routes[3], sum.pools[2]), (1, 1));
         assert_eq!((sum.backends[4].queries, sum.backends[4].servfail), (1, 1));
+        assert_eq!(all.of_backends(6), sum.backends[..6]);
         assert_eq!(sum.reasons[Reason::UdpForwarded as usize], 2, "these have no id");
     }
 }

@@ -17,7 +17,7 @@ use dproxy_common::{
 };
 
 use super::message::{self, Made, MessageView};
-use super::{Reason, View};
+use super::{Instead, PoolSettings, Reason, View};
 
 /// Names of routes that a look-up may compare in full: unlike the kernel's, all that there can be.
 const ALL_HITS: usize = MAX_DEPTHS + 1;
@@ -190,21 +190,24 @@ impl Decider {
     }
 
     fn forward(&mut self, view: &View, asked: &Asked<'_>, understood: &Understood, id: u16) -> Decision {
-        let unreachable = Reason::ServfailUnreachable;
         let Some(pool) = select::pool(view, view.half(), id, self.work.frame.network.source) else {
             return Decision::Drop(Reason::Internal, self.work.subject);
         };
         self.work.subject.pool = pool.id;
-        let settings = view.settings(pool.id);
+        let mut settings = view.settings(pool.id);
         let opcode = understood.dns.opcode();
         let primary = settings.primary.filter(|_| matches!(opcode, message::NOTIFY | message::UPDATE));
         match primary {
             Some(backend) => self.work.subject.backend = backend,
             None => {
-                let random = self.draw();
-                if select::select(view, pool, random, &mut self.work).is_err() {
+                if let Err(instead) = self.select(view, pool, &mut settings) {
                     self.work.subject.backend = NO_ID;
-                    return self.respond(understood, unreachable, Made::SERVFAIL);
+                    return match instead {
+                        Instead::Drop => Decision::Drop(Reason::PoolDownDrop, self.work.subject),
+                        Instead::Servfail | Instead::Pool(_) => {
+                            self.respond(understood, Reason::ServfailUnreachable, Made::SERVFAIL)
+                        }
+                    };
                 }
             }
         }
@@ -224,6 +227,21 @@ impl Decider {
             // Two backends that both make an update may come to different results.
             is_for_any: primary.is_none() && opcode != message::UPDATE,
         })
+    }
+
+    /// Chooses a backend of a pool or, if it has none, of the pool that is there for that case.
+    fn select(&mut self, view: &View, pool: &Pool, settings: &mut PoolSettings) -> Result<(), Instead> {
+        let random = self.draw();
+        if select::select(view, pool, random, &mut self.work).is_ok() {
+            return Ok(());
+        }
+        let instead = settings.when_down;
+        let Instead::Pool(id) = instead else { return Err(instead) };
+        let other = view.pool_in_use(id).ok_or(instead)?;
+        select::select(view, other, random, &mut self.work).map_err(|_| instead)?;
+        self.work.subject.pool = other.id;
+        *settings = view.settings(other.id);
+        Ok(())
     }
 
     /// Another backend for a query that the one chosen did not answer: one of the pool's members that can be

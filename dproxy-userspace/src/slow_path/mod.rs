@@ -35,6 +35,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use dproxy_common::abi::BackendCounters;
 use tokio::sync::watch;
 use tracing::error;
 
@@ -42,7 +43,7 @@ pub use counters::Counters;
 pub use decide::{Asked, Decider, Decision, Forward, Response};
 pub use limits::Limits;
 pub use reason::Reason;
-pub use view::{PoolSettings, View};
+pub use view::{Instead, PoolSettings, View};
 
 use crate::config::Config;
 use crate::control::Capacity;
@@ -205,6 +206,11 @@ impl SlowPath {
     /// All counters.
     pub fn counters(&self) -> Counters {
         self.counters.sum()
+    }
+
+    /// Those of the first `count` backends alone, by id.
+    pub fn backend_counters(&self, count: usize) -> Vec<BackendCounters> {
+        self.counters.of_backends(count)
     }
 
     /// Sets counters to zero, because their id is about to mean somebody else.

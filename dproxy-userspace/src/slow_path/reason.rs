@@ -51,6 +51,8 @@ dproxy_common::reasons! {
     /// Sent again: a pooled connection to the backend broke.
     RetriedBroken = "retried-broken",
 
+    /// Dropped: no backend of the pool can be used, and it says so for that case.
+    PoolDownDrop = "pool-down-drop",
     /// Dropped: the route says so.
     RouteDrop = "route-drop",
     /// Dropped: too short for a DNS message.

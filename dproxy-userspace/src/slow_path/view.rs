@@ -1,7 +1,7 @@
 //! A generation as the slow path sees it.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use dproxy_common::{
@@ -13,7 +13,7 @@ use dproxy_common::{
     wire::Be16,
 };
 
-use crate::config::{Config, Pool};
+use crate::config::{Config, Pool, WhenDown};
 use crate::control::{Held, SnapshotNames};
 
 /// The tables of one generation, and which backends the kernel's own stack can reach.
@@ -37,39 +37,61 @@ pub struct PoolSettings {
     pub primary: Option<u16>,
     /// Do its backends expect the PROXY protocol?
     pub proxy_protocol: bool,
+    /// What happens to its queries when none of its backends can be used.
+    pub when_down: Instead,
+}
+
+/// What happens to a query that its pool has no backend for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Instead {
+    /// It is answered SERVFAIL.
+    #[default]
+    Servfail,
+    /// It is dropped.
+    Drop,
+    /// It goes to the pool with this id, once.
+    Pool(u16),
 }
 
 impl View {
-    /// The generation that `config` was compiled to, and which backends' addresses can be reached.
+    /// The generation that `config` was compiled to, and which backends can be used.
     pub fn of(
         config: &Config,
         held: Held,
         names: Arc<SnapshotNames>,
-        is_reachable: impl Fn(IpAddr) -> bool,
+        is_usable: impl Fn(SocketAddr) -> bool,
     ) -> Self {
         let ids: BTreeMap<_, _> = names.backends.iter().map(|(id, address)| (*address, *id)).collect();
         let settings = |name: &String| {
-            let Pool { primary, proxy_protocol, .. } = config.pools.get(name)?;
+            let Pool { primary, proxy_protocol, when_down, .. } = config.pools.get(name)?;
             let primary = primary.and_then(|address| ids.get(&address).copied());
-            Some(PoolSettings { primary, proxy_protocol: *proxy_protocol })
+            let when_down = match when_down {
+                WhenDown::Servfail => Instead::Servfail,
+                WhenDown::Drop => Instead::Drop,
+                WhenDown::Pool(to) => {
+                    let id = names.pools.iter().find(|(_, name)| **name == **to).map(|(id, _)| *id);
+                    id.map_or(Instead::Servfail, Instead::Pool)
+                }
+            };
+            Some(PoolSettings { primary, proxy_protocol: *proxy_protocol, when_down })
         };
         let pools = names.pools.iter().filter_map(|(id, name)| Some((*id, settings(name)?))).collect();
         let mut view = Self { held, names, backends: Vec::new(), pools };
-        view.set_reachable(is_reachable);
+        view.set_usable(is_usable);
         view
     }
 
-    /// Sets anew which backends can be reached.
-    pub fn set_reachable(&mut self, is_reachable: impl Fn(IpAddr) -> bool) {
+    /// Sets anew which backends can be used.
+    pub fn set_usable(&mut self, is_usable: impl Fn(SocketAddr) -> bool) {
         let names = &self.names.backends;
         let length = names.keys().next_back().map_or(0, |last| usize::from(*last) + 1);
         self.backends = vec![Backend::default(); length];
         for (id, address) in names {
-            let is_reachable = is_reachable(address.ip());
+            let is_usable = is_usable(*address);
             self.backends[usize::from(*id)] = Backend {
                 address: address.ip().into(),
                 port: Be16::new(address.port()),
-                live: if is_reachable { BackendLive::reachable(0) } else { BackendLive::UNRESOLVED },
+                live: if is_usable { BackendLive::reachable(0) } else { BackendLive::UNRESOLVED },
                 ..Backend::default()
             };
         }

@@ -53,11 +53,11 @@ impl Entries {
     /// Of a whole one.
     pub(super) fn into_config(self) -> Config {
         let Self { settings, pools, routes } = self;
-        let Settings { listen, fast_path, slow_path, control } =
+        let Settings { listen, fast_path, slow_path, control, health } =
             settings.map_or_else(Settings::default, |s| *s);
         let pools = pools.into_iter().filter_map(|(name, pool)| Some((name, pool?))).collect();
         let routes = routes.into_iter().filter_map(|(pattern, target)| Some((pattern, target?))).collect();
-        Config { listen, fast_path, slow_path, control, pools, routes }
+        Config { listen, fast_path, slow_path, control, health, pools, routes }
     }
 }
 

@@ -47,6 +47,9 @@ pub struct Status {
     /// Queries forwarded or answered a second, over the last seconds; absent just after the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queries_per_second: Option<f64>,
+    /// What is broken, one sentence each, the worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
     /// What an operator should know, one sentence each.
     pub warnings: Vec<String>,
     /// What dproxy did by itself, and why: a generation taken back, for one.
@@ -157,6 +160,13 @@ pub struct Pool {
     /// The pool that some of its clients' queries go to instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switch: Option<Switch>,
+    /// How it gets by: `normal`; `fail-open`, too few of its backends are up, so that health is ignored; or `down`.
+    /// Absent if health is not checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// The tier in use, unless it is the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<u8>,
     /// Its backends.
     pub backends: Vec<Backend>,
     /// How many routes lead to it.
@@ -182,6 +192,12 @@ pub struct Backend {
     /// Does it get no queries for now, though it keeps its weight?
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drained: bool,
+    /// With policy failover, those of a higher tier get queries only if not enough of the lower ones are up.
+    #[serde(default = "first_tier", skip_serializing_if = "is_first_tier")]
+    pub tier: u8,
+    /// Whether the server there does its work; absent if that is not checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
     /// Is there a way to it, by either path? It says nothing about the server there.
     pub reachable: bool,
     /// How queries over UDP get there. Over TCP, it is always the slow path.
@@ -192,6 +208,43 @@ pub struct Backend {
     /// The next hop on the fast path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_hop: Option<NextHop>,
+}
+
+const fn first_tier() -> u8 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_first_tier(tier: &u8) -> bool {
+    *tier == first_tier()
+}
+
+/// Whether a backend does its work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `up`, `down`, or `checking`: nothing is known yet.
+    pub state: String,
+    /// Since when, in UTC (RFC 3339).
+    pub since: String,
+    /// How long ago that was.
+    pub seconds: u64,
+    /// Why it is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// How often it went down.
+    pub flaps: u64,
+    /// Does it get queries? Also if it is down, where health is ignored; not if its tier is not in use.
+    pub gets_queries: bool,
+    /// How long a check takes, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_microseconds: Option<u64>,
+    /// The SOA serial that it has said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u32>,
+    /// Queries a second that were sent to it of late.
+    pub queries_per_second: u64,
+    /// Replies a second of late.
+    pub replies_per_second: u64,
 }
 
 /// How queries get to a backend.

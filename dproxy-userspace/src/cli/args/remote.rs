@@ -35,6 +35,8 @@ pub(in crate::cli) enum Remote {
     Save(Save),
     /// Ask the loaded program what it would do with a query, and why
     Explain(Explain),
+    /// Show what has happened to backends, pools and the data plane
+    Events(Events),
     /// Show counters by listener, route, pool, backend and reason
     Stats(Stats),
 }
@@ -226,6 +228,15 @@ pub(in crate::cli) struct Explain {
     /// The listener asked; without it, the first of the client's IP version
     #[arg(long, value_name = "ADDRESS")]
     pub(in crate::cli) listener: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Events {
+    /// Go on with what happens next, until Ctrl-C
+    #[arg(long, short)]
+    pub(in crate::cli) follow: bool,
     #[command(flatten)]
     pub(in crate::cli) format: Format,
 }

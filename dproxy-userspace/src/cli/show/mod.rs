@@ -20,6 +20,7 @@ use super::style::{Paint, Style, printable};
 use super::table::{Cell, grouped};
 use crate::api::{Backend, Path, Pool, Route, Target};
 use crate::config::counted;
+use status::duration;
 
 /// Lines with a label in front of each.
 struct Sheet {
@@ -85,6 +86,25 @@ fn weight(backend: &Backend) -> Cell {
     } else {
         backend.weight.into()
     }
+}
+
+/// Whether a backend does its work, and since when: `up 3 h`, `down 12 s: no reply …`.
+fn health(backend: &Backend) -> Cell {
+    let Some(health) = &backend.health else { return "".into() };
+    let because = health.why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+    let anyway = if health.state == "down" && health.gets_queries { ", used all the same" } else { "" };
+    let idle = if health.state == "up" && !health.gets_queries && !backend.drained && backend.weight > 0 {
+        ", in reserve"
+    } else {
+        ""
+    };
+    let text = format!("{} {}{anyway}{idle}{because}", health.state, duration(health.seconds));
+    let paint = match health.state.as_str() {
+        "up" => Paint::Good,
+        "down" => Paint::Bad,
+        _ => Paint::Plain,
+    };
+    Cell::painted(text, paint)
 }
 
 /// How queries get to a backend: `fast, by eth1`, `slow: …`, `none: …`.

@@ -1,4 +1,4 @@
-use super::{Sheet, counted, path, policy, weight};
+use super::{Sheet, counted, health, path, policy, weight};
 use crate::api::{Backend, Backends, Pool, Pools, Switch};
 use crate::cli::style::{Paint, Style};
 use crate::cli::table::{Align, Cell, Table};
@@ -76,15 +76,29 @@ pub(super) fn members(pool: &Pool) -> Table {
 
 /// `dproxy backend list`.
 pub(in crate::cli) fn backends(backends: &Backends, style: Style) -> Vec<String> {
-    let mut table = Table::new(&[
+    let is_checked = backends.backends.iter().any(|member| member.backend.health.is_some());
+    let mut columns = vec![
         ("POOL", Align::Left),
         ("BACKEND", Align::Left),
         ("WEIGHT", Align::Right),
         ("PATH", Align::Left),
-    ]);
+    ];
+    if is_checked {
+        columns.extend([("DOWN", Align::Right), ("HEALTH", Align::Left)]);
+    }
+    let mut table = Table::new(&columns);
     for member in &backends.backends {
         let backend = &member.backend;
-        table.row([(&member.pool).into(), backend.address.into(), weight(backend), path(backend)]);
+        let mut cells: Vec<Cell> =
+            vec![(&member.pool).into(), backend.address.into(), weight(backend), path(backend)];
+        if is_checked {
+            let times = backend.health.as_ref().map(|health| match health.flaps {
+                1 => "once".to_owned(),
+                flaps => format!("{flaps} times"),
+            });
+            cells.extend([times.unwrap_or_default().into(), health(backend)]);
+        }
+        table.row(cells);
     }
     if table.is_empty() { vec!["There are no backends.".to_owned()] } else { table.lines(style) }
 }

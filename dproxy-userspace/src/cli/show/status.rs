@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use super::{Sheet, counted, path, per_second, policy, weight};
+use super::{Sheet, counted, health, path, per_second, policy, weight};
 use crate::api::{Pool, SlowPath, StateFolder, Status, Switch, Unconfirmed};
 use crate::cli::style::{Paint, Style};
 use crate::cli::table::{Align, Cell, Table};
@@ -8,6 +8,9 @@ use crate::cli::table::{Align, Cell, Table};
 /// `dproxy status`.
 pub(in crate::cli) fn status(status: &Status, style: Style) -> Vec<String> {
     let mut sheet = Sheet::new(style);
+    for broken in &status.broken {
+        sheet.painted("BROKEN", broken, Paint::Bad);
+    }
     let since = format!("up {} since {}", duration(status.uptime_seconds), status.since);
     sheet.line("dproxy", format!("{}, process {}, {since}", status.version, status.process));
     configuration(&mut sheet, status);
@@ -95,19 +98,23 @@ fn waiting(unconfirmed: &Unconfirmed) -> String {
 }
 
 fn pools(status: &Status) -> Table {
-    let mut table = Table::new(&[
+    let is_checked = status.pools.iter().flat_map(|pool| &pool.backends).any(|it| it.health.is_some());
+    let mut columns = vec![
         ("POOL", Align::Left),
         ("POLICY", Align::Left),
         ("BACKEND", Align::Left),
         ("WEIGHT", Align::Right),
         ("PATH", Align::Left),
-    ]);
+    ];
+    columns.extend(is_checked.then_some(("HEALTH", Align::Left)));
+    let mut table = Table::new(&columns);
     for pool in &status.pools {
         for (index, backend) in pool.backends.iter().enumerate() {
             let (name, policy) =
                 if index == 0 { (pool.name.as_str(), policy(pool)) } else { ("", String::new()) };
-            let cells: [Cell; 5] =
-                [name.into(), policy.into(), backend.address.into(), weight(backend), path(backend)];
+            let mut cells: Vec<Cell> =
+                vec![name.into(), policy.into(), backend.address.into(), weight(backend), path(backend)];
+            cells.extend(is_checked.then(|| health(backend)));
             table.row(cells);
         }
     }
@@ -115,7 +122,7 @@ fn pools(status: &Status) -> Table {
 }
 
 /// The two largest units of a time: `3 h 12 min`.
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     let units = [(86400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let first = units.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(3);
     let mut rest = seconds;

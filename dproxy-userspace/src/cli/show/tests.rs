@@ -80,6 +80,48 @@ dice       random           192.168.1.11:53           1  fast, by eth1
 }
 
 #[test]
+fn a_status_of_a_broken_node_begins_with_what_is_broken() {
+    let with = |address: &str, health: Value| {
+        let mut backend = reachable(address, 1);
+        backend["health"] = health;
+        backend
+    };
+    let health = |state: &str, seconds: u64, gets_queries: bool| {
+        json!({"state": state, "since": "2026-05-01T12:00:03Z", "seconds": seconds, "flaps": 3,
+               "gets_queries": gets_queries, "queries_per_second": 0, "replies_per_second": 0})
+    };
+    let mut down = health("down", 7, false);
+    down["why"] = "no reply over UDP within 200 ms".into();
+    let backends = [
+        with("192.168.1.9:53", health("up", 61, true)),
+        with("192.168.1.10:53", down),
+        with("192.168.1.11:53", health("up", 3600, false)),
+    ];
+    let pool =
+        json!({"name": "p", "policy": "failover", "routes": 1, "mode": "normal", "backends": backends});
+    let json = json!({
+        "version": "0.1.0", "process": 4711, "since": "2026-05-01T12:00:03Z", "uptime_seconds": 3,
+        "config": "/etc/dproxy/dproxy.toml", "live_edits": 0, "generation": 1, "routes": 1,
+        "interfaces": [{"name": "eth0", "mode": "native"}],
+        "slow_path": {"workers": 1, "tcp_connections": 0, "backend_connections": 0},
+        "listeners": ["192.0.2.53:53"], "pools": [pool], "warnings": [],
+        "broken": ["interface eth0 is down", "pool p: down: 192.168.1.10:53 (no reply over UDP within 200 ms)"],
+    });
+    let text = shown(json, status);
+    assert!(
+        text.starts_with("\nBROKEN         interface eth0 is down\nBROKEN         pool p: down: "),
+        "{text}"
+    );
+    let table = "
+POOL  POLICY    BACKEND          WEIGHT  PATH           HEALTH
+p     failover  192.168.1.9:53        1  fast, by eth1  up 1 min 1 s
+                192.168.1.10:53       1  fast, by eth1  down 7 s: no reply over UDP within 200 ms
+                192.168.1.11:53       1  fast, by eth1  up 1 h 0 min, in reserve
+";
+    assert!(text.ends_with(table), "{text}");
+}
+
+#[test]
 fn a_status_without_a_fast_path() {
     let mut backend = reachable("192.168.1.11:53", 1);
     backend["path"] = "slow".into();

@@ -4,16 +4,31 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
+use super::health;
 use super::reader::{Reader, Value};
 use crate::config::address::{ADDRESS, parse_address};
-use crate::config::model::{Pool, Switch, WeightedBackend};
+use crate::config::duration::parse_duration;
+use crate::config::health::WHEN_DOWN;
+use crate::config::model::{PanicThreshold, Pool, Switch, WeightedBackend};
 use crate::config::policy::Policy;
 use crate::config::problem::{Place, Refusal};
-use crate::config::rules::SWITCH_PERCENT;
+use crate::config::rules::{BOUNDED_LOAD, PANIC_THRESHOLD, SLOW_START, SWITCH_PERCENT, TIER};
 use crate::config::words::HashInput;
 
 /// The keys of a pool.
-const KEYS: [&str; 6] = ["policy", "hash", "primary", "proxy_protocol", "backends", "switch"];
+const KEYS: [&str; 11] = [
+    "policy",
+    "hash",
+    "primary",
+    "proxy_protocol",
+    "backends",
+    "switch",
+    "health",
+    "panic_threshold",
+    "when_down",
+    "slow_start",
+    "bounded_load",
+];
 
 /// Reads the pools of a file, which must not be among those of the files before.
 pub(super) fn read(reader: &mut Reader, document: &DeTable<'_>, pools: &mut BTreeMap<String, Pool>) {
@@ -44,6 +59,9 @@ fn pool(reader: &mut Reader, name: &str, value: &Value<'_>) -> Pool {
         return pool;
     };
     reader.keys(&subject, table, &KEYS);
+    if let Some(value) = table.get("policy") {
+        reader.remember(Place::PoolSetting(name.to_owned(), "policy"), value.span().start);
+    }
     if let Some(policy) = policy(reader, &subject, table) {
         pool.policy = policy;
     }
@@ -63,7 +81,34 @@ fn pool(reader: &mut Reader, name: &str, value: &Value<'_>) -> Pool {
     if let Some(value) = table.get("backends") {
         pool.backends = backends(reader, name, value);
     }
+    when_not_all_are_up(reader, name, table, &mut pool);
     pool
+}
+
+fn when_not_all_are_up(reader: &mut Reader, name: &str, table: &DeTable<'_>, pool: &mut Pool) {
+    if let Some(value) = table.get("health") {
+        *pool.health = health::check(reader, name, value);
+    }
+    let get = |reader: &mut Reader, key| {
+        let value = table.get(key)?;
+        let place = Place::PoolSetting(name.to_owned(), key);
+        let subject = place.to_string();
+        reader.remember(place, value.span().start);
+        Some((subject, value))
+    };
+    if let Some((subject, value)) = get(reader, "panic_threshold") {
+        let threshold = reader.integer(&subject, value, 0..=u8::MAX, PANIC_THRESHOLD);
+        pool.panic_threshold = threshold.map(PanicThreshold).unwrap_or_default();
+    }
+    if let Some((subject, value)) = get(reader, "when_down") {
+        pool.when_down = reader.parsed(&subject, value, WHEN_DOWN, str::parse).unwrap_or_default();
+    }
+    if let Some((subject, value)) = get(reader, "slow_start") {
+        pool.slow_start = reader.parsed(&subject, value, SLOW_START, parse_duration);
+    }
+    if let Some((subject, value)) = get(reader, "bounded_load") {
+        pool.bounded_load = reader.integer(&subject, value, 0..=u16::MAX, BOUNDED_LOAD);
+    }
 }
 
 fn policy(reader: &mut Reader, pool: &str, table: &DeTable<'_>) -> Option<Policy> {
@@ -134,7 +179,7 @@ fn backend(reader: &mut Reader, subject: &str, item: &Value<'_>) -> Option<(Weig
         let weight = WeightedBackend::DEFAULT_WEIGHT;
         return Some((WeightedBackend::new(address, weight), item.span().start));
     };
-    reader.keys(subject, table, &["address", "weight", "drained"]);
+    reader.keys(subject, table, &["address", "weight", "drained", "tier"]);
     let weight = match table.get("weight") {
         Some(value) => weight(reader, subject, value),
         None => Some(WeightedBackend::DEFAULT_WEIGHT),
@@ -143,12 +188,16 @@ fn backend(reader: &mut Reader, subject: &str, item: &Value<'_>) -> Option<(Weig
         Some(value) => reader.boolean(&format!("drained of {subject}"), value),
         None => Some(false),
     };
+    let tier = match table.get("tier") {
+        Some(value) => reader.integer(&format!("tier of {subject}"), value, 0..=u8::MAX, TIER),
+        None => Some(WeightedBackend::FIRST_TIER),
+    };
     let Some(value) = table.get("address") else {
         reader.refuse(item.span().start, format!("{subject} has no address"), ADDRESS);
         return None;
     };
     let address = reader.parsed(&format!("address of {subject}"), value, ADDRESS, parse_address)?;
-    let backend = WeightedBackend { address, weight: weight?, drained: drained? };
+    let backend = WeightedBackend { address, weight: weight?, drained: drained?, tier: tier? };
     Some((backend, value.span().start))
 }
 

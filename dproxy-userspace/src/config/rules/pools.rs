@@ -122,7 +122,7 @@ fn check_primary(name: &str, pool: &Pool, found: &mut Vec<Problem>) {
 
 fn check_backend(
     place: Place,
-    &WeightedBackend { address, weight, drained: _ }: &WeightedBackend,
+    &WeightedBackend { address, weight, drained: _, tier: _ }: &WeightedBackend,
     listeners: &[SocketAddr],
     found: &mut Vec<Problem>,
 ) {

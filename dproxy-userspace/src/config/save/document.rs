@@ -196,7 +196,9 @@ pub(super) fn text_of(value: &toml::Value) -> String {
 pub(super) fn text_of_element(value: &toml::Value) -> String {
     let usual = i64::from(WeightedBackend::DEFAULT_WEIGHT);
     let address = value.get("address").filter(|_| {
-        value.get("drained").is_none() && value.get("weight").and_then(toml::Value::as_integer) == Some(usual)
+        value.get("drained").is_none()
+            && value.get("tier").is_none()
+            && value.get("weight").and_then(toml::Value::as_integer) == Some(usual)
     });
     address.unwrap_or(value).to_string()
 }

@@ -1,5 +1,7 @@
 //! Entries of a table that go, and new ones.
 
+use std::ops::Range;
+
 use toml_edit::Item;
 
 use super::edits::Edits;
@@ -56,11 +58,11 @@ impl Changes {
         let mut ends: Vec<_> =
             removed.iter().filter_map(|key| section.table.get(key)).flat_map(ends).collect();
         ends.sort_unstable();
-        let inside = entries(braces);
+        let inside = apart(edits, entries(braces));
         let gone: Vec<_> = inside.iter().map(|entry| ends.binary_search(&entry.end).is_ok()).collect();
         // Behind the last one of the table, which within braces need not be the last one there.
         let own: Vec<_> = section.entries().iter().map(|entry| entry.end).collect();
-        let stays = |(entry, gone): &(&std::ops::Range<usize>, &bool)| !**gone && own.contains(&entry.end);
+        let stays = |(entry, gone): &(&Range<usize>, &bool)| !**gone && own.contains(&entry.end);
         match inside.iter().zip(&gone).rfind(stays) {
             _ if added.is_empty() => {}
             Some((last, _)) => edits.insert(last.end, format!(", {}", added.join(", "))),
@@ -71,6 +73,21 @@ impl Changes {
         }
         remove_elements(edits, &inside, &gone);
     }
+}
+
+/// Entries whose keys begin alike, `a.x = 1, a.y = 2`, are all said to begin where the first of them does. Each
+/// begins behind the comma in front of it.
+fn apart(edits: &Edits<'_>, mut entries: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    entries.sort_unstable_by_key(|entry| entry.end);
+    for index in 1..entries.len() {
+        let before = entries[index - 1].end;
+        if entries[index].start < before {
+            let comma = edits.comma_behind(before).map_or(before, |comma| comma + 1);
+            let blanks = edits.text[comma..].len() - edits.text[comma..].trim_start().len();
+            entries[index].start = comma + blanks;
+        }
+    }
+    entries
 }
 
 /// Where the values end that an item within braces has.

@@ -1,11 +1,14 @@
 //! Changes of a configuration: what is found wrong with one is what is wrong with the outcome.
 
+use std::time::Duration;
+
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use super::LISTEN;
 use crate::config::{
-    Change, Config, Pattern, Pool, Settings, Switch, Target, WeightedBackend, check, check_change,
+    Change, Check, Config, Pattern, Pool, Settings, Switch, Target, WeightedBackend, WhenDown, check,
+    check_change,
 };
 
 const POOLS: &str = "abc";
@@ -19,7 +22,7 @@ pub(super) fn pool() -> impl Strategy<Value = Pool> {
     let backend = (1..5u8, prop_oneof![1 => Just(0), 5 => 1..4u16], prop::bool::weighted(0.2)).prop_map(
         |(host, weight, drained)| {
             let address = format!("192.168.1.{host}:53").parse().unwrap();
-            WeightedBackend { address, weight, drained }
+            WeightedBackend { address, weight, drained, tier: 1 }
         },
     );
     let switch = (pool_name(), 1..=100u8).prop_map(|(to, percent)| Switch { to: to.into(), percent });
@@ -28,14 +31,27 @@ pub(super) fn pool() -> impl Strategy<Value = Pool> {
         prop::option::weighted(0.2, switch),
         any::<bool>(),
         prop::option::weighted(0.2, 1..5u8),
+        health(),
+        prop::option::weighted(0.3, pool_name()),
     )
-        .prop_map(|(backends, switch, proxy_protocol, primary)| Pool {
+        .prop_map(|(backends, switch, proxy_protocol, primary, health, down_to)| Pool {
             backends,
             switch,
             proxy_protocol,
             primary: primary.map(|host| format!("192.168.1.{host}:53").parse().unwrap()),
+            health: Box::new(health),
+            when_down: down_to.map_or(WhenDown::Drop, |name| WhenDown::Pool(name.into())),
             ..Pool::default()
         })
+}
+
+fn health() -> impl Strategy<Value = Check> {
+    let query = prop::option::of(prop::sample::select(vec![". NS", "a.b SOA"]));
+    (query, prop::option::of(50..2000_u64)).prop_map(|(query, interval)| Check {
+        query: query.map(|text| text.parse().unwrap()),
+        interval: interval.map_or(Check::default().interval, Duration::from_millis),
+        ..Check::default()
+    })
 }
 
 pub(super) fn pattern() -> impl Strategy<Value = Pattern> {

@@ -44,6 +44,11 @@ fn pools() {
 }
 
 #[test]
+fn health() {
+    assert_cases(include_str!("errors/health.txt"));
+}
+
+#[test]
 fn routes() {
     assert_cases(include_str!("errors/routes.txt"));
 }

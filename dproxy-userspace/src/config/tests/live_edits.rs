@@ -154,7 +154,7 @@ fn policies_and_hashes_from_words() {
     assert_eq!(
         Policy::Random.with_hash(HashInput::QnameClient).unwrap_err().to_string(),
         "hash \"qname+client\" is given with policy \"random\", which hashes nothing; allowed: hash with \
-         policy maglev only"
+         the policies maglev and failover only"
     );
     for word in Policy::WORDS {
         assert_eq!(word.parse::<Policy>().unwrap().to_string(), word);

@@ -58,7 +58,7 @@ fn all_problems_at_once_in_the_order_of_the_file() {
          allowed: the interfaces that queries and replies arrive on: [\"eth0\"]; none is needed with \
          xdp = \"off\"\n\
          /etc/dproxy/dproxy.toml:8:10: policy \"maglef\" does not exist\n    \
-         allowed: maglev, random; did you mean \"maglev\"?\n\
+         allowed: maglev, random, failover, round-robin, least-latency; did you mean \"maglev\"?\n\
          /etc/dproxy/dproxy.toml:11:1: route \"www.example.org\" names pool \"resolverz\", which does not \
          exist\n    allowed: a pool defined under [pools] (cryo, resolvers) or an answer ({ answer = \
          \"refused\" | \"nxdomain\" | \"servfail\" | \"truncate\" | \"drop\" }); did you mean \

@@ -6,7 +6,9 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::changes::{change, valid};
-use crate::config::{Config, Pool, Target, WeightedBackend, check, write_files};
+use crate::config::{
+    Check, Config, Pool, Target, WeightedBackend, WhenDown, check, duration_text, write_files,
+};
 
 /// How a file is written that says a configuration.
 #[derive(Clone, Debug)]
@@ -80,11 +82,11 @@ impl Style {
     }
 }
 
-fn backend(WeightedBackend { address, weight, drained }: &WeightedBackend) -> String {
+fn backend(WeightedBackend { address, weight, drained, tier }: &WeightedBackend) -> String {
     let drained = if *drained { ", drained = true" } else { "" };
-    match (weight, drained) {
-        (1, "") => format!("'{address}'"),
-        _ => format!("{{ address = \"{address}\", weight = {weight}{drained} }}"),
+    match (weight, drained, tier) {
+        (1, "", 1) => format!("'{address}'"),
+        _ => format!("{{ address = \"{address}\", weight = {weight}{drained}, tier = {tier} }}"),
     }
 }
 
@@ -158,6 +160,14 @@ impl Texts {
             entries.push(format!("switch.to = \"{}\"", switch.to));
             entries.push(format!("switch.percent = {}", switch.percent));
         }
+        if pool.when_down != WhenDown::Servfail {
+            entries.push(format!("when_down = '{}'", pool.when_down));
+        }
+        if pool.health.interval != Check::default().interval {
+            let interval = duration_text(pool.health.interval);
+            entries.push(format!("health.interval = \"{interval}\""));
+        }
+        entries.extend(pool.health.query.as_ref().map(|query| format!("health.query = \"{query}\"")));
         entries
     }
 
@@ -173,7 +183,7 @@ impl Texts {
         if !others.is_empty() {
             text += &format!("[pools.{name}]\n{others}{comment}");
         }
-        for WeightedBackend { address, weight, drained } in &pool.backends {
+        for WeightedBackend { address, weight, drained, tier: _ } in &pool.backends {
             text += &format!("{comment}[[pools.{name}.backends]] # beside\naddress = \"{address}\"\n");
             text +=
                 &format!("{comment}weight = {weight}\n{}", if *drained { "drained = true\n" } else { "" });

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::{LISTEN, POOL};
 use crate::config::{
-    Answer, Config, HashInput, Policy, PortRange, SlowPath, Switch, Target, WeightedBackend, XdpMode,
-    duration_text,
+    Answer, Check, CheckFlag, Config, HashInput, Health, PanicThreshold, Policy, PortRange, Rcode, SlowPath,
+    Switch, Target, Transport, WeightedBackend, WhenDown, XdpMode, duration_text,
 };
 
 /// Everything that can be said.
@@ -33,6 +33,12 @@ queries_in_flight = 1024
 socket = "/tmp/dproxy.sock"
 bpffs = "/tmp/bpf"
 
+[health]
+enabled = false
+address = "[::1]:8053"
+on_change = ["/bin/page", "dns"]
+on_change_timeout = "500ms"
+
 [pools.cryo]
 backends = ["192.168.1.9:8053", { address = "2001:db8::9", weight = 0 }, { address = "192.168.1.11" }]
 primary = "[2001:db8::9]"
@@ -53,6 +59,31 @@ drained = true
 [pools.rest]
 policy = "random"
 backends = ["192.168.1.12"]
+
+[pools.two]
+policy = "failover"
+hash = "client"
+backends = ["192.168.1.13", { address = "192.168.1.14", tier = 2 }]
+panic_threshold = 0
+when_down = "pool rest"
+[pools.two.health]
+active = true
+passive = false
+query = "version.bind. TXT CH"
+flags = ["cd", "do"]
+transports = ["tcp"]
+expect = ["noerror", "notauth"]
+answer = "9.9"
+interval = "200ms"
+timeout = "50ms"
+rise = 5
+fall = 1
+jitter = 0
+backoff = "1m"
+
+[pools.lag]
+backends = ["192.168.1.15"]
+health = { query = "a.test SOA", serial_lag = 0 }
 
 [routes]
 "cryo.network" = "cryo"
@@ -109,6 +140,37 @@ fn everything_that_can_be_said_is_understood() {
     assert_eq!(config.pools["resolvers"].backends, [backend("192.168.1.10:53", 1000), drained]);
     assert_eq!(config.pools["resolvers"].switch, Some(Switch { to: "rest".into(), percent: 10 }));
     assert_eq!(config.pools["rest"].policy, Policy::Random);
+    let health = Health {
+        enabled: false,
+        address: Some("[::1]:8053".parse().unwrap()),
+        on_change: vec!["/bin/page".to_owned(), "dns".to_owned()],
+        on_change_timeout: Duration::from_millis(500),
+    };
+    assert_eq!(config.health, health);
+    let two = &config.pools["two"];
+    assert_eq!(two.policy, Policy::Failover { hash: HashInput::Client });
+    assert_eq!(two.backends.iter().map(|backend| backend.tier).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!((two.panic_threshold, &two.when_down), (PanicThreshold(0), &WhenDown::Pool("rest".into())));
+    let check = Check {
+        active: true,
+        passive: false,
+        query: Some("version.bind TXT CH".parse().unwrap()),
+        flags: vec![CheckFlag::Cd, CheckFlag::Do],
+        transports: vec![Transport::Tcp],
+        expect: Some(vec![Rcode::Noerror, Rcode::Notauth]),
+        answer: Some("9.9".to_owned()),
+        serial_lag: None,
+        interval: Duration::from_millis(200),
+        timeout: Some(Duration::from_millis(50)),
+        rise: 5,
+        fall: 1,
+        jitter: 0,
+        backoff: Duration::from_secs(60),
+    };
+    assert_eq!(*two.health, check);
+    let lag = Check { query: Some("a.test SOA".parse().unwrap()), serial_lag: Some(0), ..Check::default() };
+    assert_eq!(*config.pools["lag"].health, lag);
+    assert_eq!(*config.pools["rest"].health, Check::default());
     let routes: Vec<_> =
         config.routes.iter().map(|(pattern, target)| format!("{pattern} {target}")).collect();
     assert_eq!(
@@ -143,6 +205,7 @@ fn what_is_left_out_has_a_default() {
     assert_eq!(config.slow_path.queries_in_flight, 65_536);
     assert_eq!(config.control.socket.to_str(), Some("/run/dproxy/dproxy.sock"));
     assert_eq!(config.control.bpffs.to_str(), Some("/sys/fs/bpf/dproxy"));
+    assert_eq!((config.health.enabled, config.health.address), (true, None));
     assert!(config.pools.is_empty() && config.routes.is_empty());
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dproxy_common::abi::{
-    Backend, BackendLive, Destination, Listener, ListenerCounters, NatSettings, NextHop,
+    Backend, BackendCounters, BackendLive, Destination, Listener, ListenerCounters, NatSettings, NextHop,
 };
 use dproxy_common::explain::Explain;
 use dproxy_common::host::{HostPacket, HostState};
@@ -272,6 +272,14 @@ impl Datapath for FakeDatapath {
 
     fn listener_counters(&self) -> Result<Vec<ListenerCounters>, DatapathError> {
         Ok(self.tables().counters.listeners.clone())
+    }
+
+    fn backend_counters(&self) -> Result<Vec<BackendCounters>, DatapathError> {
+        Ok(self.tables().counters.backends.clone())
+    }
+
+    fn received(&self) -> Result<u64, DatapathError> {
+        Ok(self.tables().counters.received)
     }
 
     fn clear(&mut self, counter: CounterId) -> Result<(), DatapathError> {

@@ -57,6 +57,10 @@ impl Proxy for FakeSlowPath {
         self.seen().counters.clone()
     }
 
+    fn backend_counters(&self, _count: usize) -> Vec<dproxy_common::abi::BackendCounters> {
+        self.seen().counters.backends.clone()
+    }
+
     fn clear(&self, counter: CounterId) {
         self.seen().cleared.push(counter);
     }

@@ -136,14 +136,40 @@ fn another_backend_is_one_that_can_be_reached() {
     let second = decider.another(&view, &first).unwrap();
     assert_ne!(second.address, first.address);
     let lost = second.address.ip();
-    view.set_reachable(|address| address != lost);
+    view.set_usable(|backend| backend.ip() != lost);
     for _ in 0..5 {
         let third = decider.another(&view, &first).unwrap();
         assert!(third.address != first.address && third.address != second.address);
     }
-    view.set_reachable(|address| address == first.address.ip());
+    view.set_usable(|backend| backend == first.address);
     assert_eq!(decider.another(&view, &first), None);
-    view.set_reachable(|_| false);
+    view.set_usable(|_| false);
     let Decision::Answer(response) = decider.decide(&view, &asked) else { panic!("not answered") };
     assert_eq!(response.reason, Reason::ServfailUnreachable);
+}
+
+#[test]
+fn a_pool_that_is_down_does_as_it_is_told() {
+    let listener = "192.0.2.53:53".parse().unwrap();
+    let text = "[pools]\na = { backends = [\"192.0.2.1:53\"], when_down = \"pool rest\" }\n\
+                b = { backends = [\"192.0.2.1:53\"], when_down = \"drop\" }\n\
+                c = { backends = [\"192.0.2.1:53\"] }\n\
+                rest = { backends = [\"192.0.2.9:53\"], when_down = \"pool a\" }\n\
+                [routes]\n\"a.test\" = \"a\"\n\"b.test\" = \"b\"\n\"c.test\" = \"c\"";
+    let mut view = view(&config(&[listener], text));
+    let decide = |view: &View, name: &str| {
+        let message = query(1, name, 1);
+        let client = "198.51.100.1:1".parse().unwrap();
+        Decider::new(1).decide(view, &Asked { message: &message, client, listener: 0, over_tcp: false })
+    };
+    view.set_usable(|backend| backend.ip() != "192.0.2.1".parse::<std::net::IpAddr>().unwrap());
+    let Decision::Forward(forward) = decide(&view, "a.test") else { panic!("not forwarded") };
+    assert_eq!(forward.address, "192.0.2.9:53".parse().unwrap());
+    let Decision::Drop(reason, _) = decide(&view, "b.test") else { panic!("not dropped") };
+    assert_eq!(reason, Reason::PoolDownDrop);
+    let Decision::Answer(response) = decide(&view, "c.test") else { panic!("not answered") };
+    assert_eq!(response.reason, Reason::ServfailUnreachable);
+    view.set_usable(|_| false);
+    let Decision::Answer(response) = decide(&view, "a.test") else { panic!("not answered") };
+    assert_eq!(response.reason, Reason::ServfailUnreachable, "one pool further, and no other");
 }

@@ -10,8 +10,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::config::{
-    Answer, Change, Control, FastPath, HashInput, Listen, Pattern, PatternKind, Policy, Pool, PortRange,
-    Settings, SlowPath, Switch, Target, WeightedBackend, XdpMode,
+    Answer, Change, Check, CheckFlag, Control, FastPath, HashInput, Health, Listen, PanicThreshold, Pattern,
+    PatternKind, Policy, Pool, PortRange, Rcode, Settings, SlowPath, Switch, Target, Transport,
+    WeightedBackend, XdpMode,
 };
 
 pub(super) fn change() -> impl Strategy<Value = Change> {
@@ -22,9 +23,62 @@ pub(super) fn change() -> impl Strategy<Value = Change> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (listen(), fast_path(), slow_path(), control()).prop_map(|(listen, fast_path, slow_path, control)| {
-        Settings { listen, fast_path, slow_path, control }
-    })
+    (listen(), fast_path(), slow_path(), control(), health()).prop_map(
+        |(listen, fast_path, slow_path, control, health)| Settings {
+            listen,
+            fast_path,
+            slow_path,
+            control,
+            health,
+        },
+    )
+}
+
+fn time() -> impl Strategy<Value = Duration> {
+    any::<u32>().prop_map(|milliseconds| Duration::from_millis(milliseconds.into()))
+}
+
+fn health() -> impl Strategy<Value = Health> {
+    (any::<bool>(), option::of(address()), vec(any::<String>(), 0..3), time()).prop_map(
+        |(enabled, address, on_change, on_change_timeout)| Health {
+            enabled,
+            address,
+            on_change,
+            on_change_timeout,
+        },
+    )
+}
+
+fn check() -> impl Strategy<Value = Check> {
+    let query = select(vec!["a.example SOA", ". NS", "version.bind TXT CH"]);
+    let query = option::of(query.prop_map(|text| text.parse().unwrap()));
+    let flags = vec(select(vec![CheckFlag::Rd, CheckFlag::Ad, CheckFlag::Cd, CheckFlag::Do]), 0..3);
+    let transports = vec(select(vec![Transport::Udp, Transport::Tcp]), 0..3);
+    let expect = option::of(vec(select(vec![Rcode::Noerror, Rcode::Servfail, Rcode::Notauth]), 0..3));
+    let words = (query, flags, transports, expect, any::<Option<String>>(), any::<Option<u32>>());
+    let times = (time(), option::of(time()), time());
+    (words, times, any::<([bool; 2], [u32; 3])>()).prop_map(
+        |(
+            (query, flags, transports, expect, answer, serial_lag),
+            (interval, timeout, backoff),
+            ([active, passive], [rise, fall, jitter]),
+        )| Check {
+            active,
+            passive,
+            query,
+            flags,
+            transports,
+            expect,
+            answer,
+            serial_lag,
+            interval,
+            timeout,
+            rise,
+            fall,
+            jitter,
+            backoff,
+        },
+    )
 }
 
 fn listen() -> impl Strategy<Value = Listen> {
@@ -45,7 +99,6 @@ fn fast_path() -> impl Strategy<Value = FastPath> {
 }
 
 fn slow_path() -> impl Strategy<Value = SlowPath> {
-    let time = || any::<u32>().prop_map(|milliseconds| Duration::from_millis(milliseconds.into()));
     (any::<Option<u32>>(), time(), time(), any::<[u32; 3]>()).prop_map(
         |(
             workers,
@@ -72,17 +125,32 @@ fn control() -> impl Strategy<Value = Control> {
 
 fn pool() -> impl Strategy<Value = Pool> {
     let hash = select(vec![HashInput::Qname, HashInput::Client, HashInput::QnameClient]);
-    let policy = prop_oneof![Just(Policy::Random), hash.prop_map(|hash| Policy::Maglev { hash })];
+    let policy = prop_oneof![
+        select(vec![Policy::Random, Policy::RoundRobin, Policy::LeastLatency]),
+        hash.clone().prop_map(|hash| Policy::Maglev { hash }),
+        hash.prop_map(|hash| Policy::Failover { hash }),
+    ];
     let switch = (any::<String>(), any::<u8>()).prop_map(|(to, percent)| Switch { to: to.into(), percent });
-    let backend = (address(), any::<u16>(), any::<bool>())
-        .prop_map(|(address, weight, drained)| WeightedBackend { address, weight, drained });
-    (policy, option::of(address()), any::<bool>(), option::of(switch), vec(backend, 0..4)).prop_map(
-        |(policy, primary, proxy_protocol, switch, backends)| Pool {
-            policy,
-            primary,
-            proxy_protocol,
-            switch,
-            backends,
+    let backend = (address(), any::<u16>(), any::<bool>(), any::<u8>())
+        .prop_map(|(address, weight, drained, tier)| WeightedBackend { address, weight, drained, tier });
+    let when_down = select(vec!["servfail", "drop", "pool x"]).prop_map(|text| text.parse().unwrap());
+    let health = (check(), any::<u8>(), when_down, option::of(time()), any::<Option<u16>>());
+    (policy, option::of(address()), any::<bool>(), option::of(switch), vec(backend, 0..4), health).prop_map(
+        |(policy, primary, proxy_protocol, switch, backends, health)| {
+            let (health, threshold, when_down, slow_start, bounded_load) = health;
+            let (health, panic_threshold) = (Box::new(health), PanicThreshold(threshold));
+            Pool {
+                policy,
+                primary,
+                proxy_protocol,
+                switch,
+                backends,
+                health,
+                panic_threshold,
+                when_down,
+                slow_start,
+                bounded_load,
+            }
         },
     )
 }

@@ -3,11 +3,19 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::Refusal;
+use super::problem::Refusal;
+use super::wording::Quoted;
 
 /// The type of a question (RFC 1035 §3.2.3). Routes do not look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordType(pub u16);
+
+impl RecordType {
+    /// The start of a zone of authority (RFC 1035 §3.3.13).
+    pub const SOA: Self = Self(6);
+    /// Who serves a zone (RFC 1035 §3.3.11).
+    pub const NS: Self = Self(2);
+}
 
 /// Types by name (IANA, DNS parameters): those that operators ask for.
 const NAMES: [(u16, &str); 26] = [
@@ -57,7 +65,7 @@ impl FromStr for RecordType {
         match known.or_else(numbered) {
             Some(number) => Ok(Self(number)),
             None => Err(Refusal {
-                what: format!("type {} is not known", crate::config::Quoted(&text)),
+                what: format!("type {} is not known", Quoted(&text)),
                 allowed: "A, AAAA, MX, TXT and others by their names, any as TYPE and its number: TYPE65"
                     .to_owned(),
             }),

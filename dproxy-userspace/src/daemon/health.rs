@@ -1,0 +1,357 @@
+//! Health in the engine: the one place where it meets reachability.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tracing::{error, info, warn};
+
+use super::events::{EventKind, Events};
+use super::{Engine, Instructions};
+use crate::config::{Change, HashInput, Pattern, Policy, Pool, Target, counted};
+use crate::control::Delivery;
+use crate::health::{
+    self, Candidate, Checker, Counts, Decision, Mode, News, Picture, PoolSpec, Portrait, Question, State,
+};
+use crate::network::Why;
+
+/// How often the counters of backends are read.
+pub(super) const READING: Duration = Duration::from_millis(50);
+
+/// What the engine knows of health.
+pub(super) struct Health {
+    is_on: bool,
+    checker: Option<Checker>,
+    news: Option<UnboundedReceiver<News>>,
+    picture: Arc<Picture>,
+    /// By pool.
+    decisions: BTreeMap<String, Decision>,
+    /// Backends that get no queries, though there may be a way to them.
+    shut: BTreeSet<SocketAddr>,
+    /// The addresses of ours that queries to backends come from, as the checker was told.
+    sources: BTreeMap<SocketAddr, IpAddr>,
+    /// Routes whose names are asked for.
+    asked_for: BTreeSet<Pattern>,
+    /// Pools that have no such route yet.
+    without_route: BTreeSet<String>,
+    pub(super) events: Events,
+}
+
+impl Health {
+    /// Nothing is checked.
+    pub(super) fn off() -> Self {
+        Self {
+            is_on: false,
+            checker: None,
+            news: None,
+            picture: Arc::default(),
+            decisions: BTreeMap::new(),
+            shut: BTreeSet::new(),
+            sources: BTreeMap::new(),
+            asked_for: BTreeSet::new(),
+            without_route: BTreeSet::new(),
+            events: Events::default(),
+        }
+    }
+
+    /// Waits for news.
+    pub(super) async fn news(&mut self) -> News {
+        match &mut self.news {
+            Some(news) => match news.recv().await {
+                Some(news) => news,
+                // The thread has panicked, which it has said itself.
+                None => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Is anything checked?
+    pub(super) fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// As if something was, for tests that say what comes of it.
+    #[cfg(test)]
+    pub(super) fn pretend(&mut self) {
+        self.is_on = true;
+    }
+
+    /// What is known of a member.
+    pub(super) fn portrait(&self, pool: &str, backend: SocketAddr) -> Option<&Portrait> {
+        self.picture.get(&(Arc::from(pool), backend))
+    }
+
+    /// How a pool gets by.
+    pub(super) fn decision(&self, pool: &str) -> Option<&Decision> {
+        self.decisions.get(pool)
+    }
+
+    /// Backends that get no queries, though there may be a way to them.
+    pub(super) fn shut(&self) -> &BTreeSet<SocketAddr> {
+        &self.shut
+    }
+
+    /// Does a change concern who is checked, or what is asked?
+    fn is_concerned(&self, change: &Change) -> bool {
+        let is_first = |target: &Option<Target>| matches!(target, Some(Target::Pool(pool)) if self.without_route.contains(&**pool));
+        change.settings.is_some()
+            || !change.pools.is_empty()
+            || change
+                .routes
+                .iter()
+                .any(|(pattern, target)| self.asked_for.contains(pattern) || is_first(target))
+    }
+}
+
+impl Engine {
+    /// Begins to check backends; who was down when the daemon ended is so from the start.
+    pub async fn start_checks(&mut self) {
+        match Checker::start(Some(self.store.path().to_owned())) {
+            Ok((checker, news)) => {
+                (self.health.checker, self.health.news) = (Some(checker), Some(news));
+                self.health.is_on = true;
+                self.configure_checks();
+                // The answer to that, so that nobody who was down gets the first queries.
+                let News { picture, .. } = self.health.news().await;
+                self.health.picture = picture;
+                self.judge();
+            }
+            Err(error) => {
+                error!("backends are not checked: {error}");
+                self.life.warnings.push(format!("backends are not checked: {error}"));
+            }
+        }
+    }
+
+    /// Tells the checker about a change, if it is concerned.
+    pub(super) fn follow_change(&mut self, change: &Change) {
+        if self.health.is_concerned(change) {
+            self.configure_checks();
+        }
+    }
+
+    fn configure_checks(&mut self) {
+        let mut firsts = BTreeMap::<&str, &Pattern>::new();
+        for (pattern, target) in &self.config.routes {
+            if let Target::Pool(pool) = target
+                && !pattern.name.is_root()
+            {
+                firsts.entry(pool).or_insert(pattern);
+            }
+        }
+        let spec = |(name, pool): (&String, &Pool)| PoolSpec {
+            name: Arc::from(name.as_str()),
+            check: (*pool.health).clone(),
+            question: Arc::new(Question::new(&pool.health, firsts.get(name.as_str()).copied().into_iter())),
+            by_name: is_by_name(pool.policy),
+            members: pool.backends.iter().map(|backend| backend.address).collect(),
+        };
+        let specs = match self.config.health.enabled {
+            true => self.config.pools.iter().map(spec).collect(),
+            false => Vec::new(),
+        };
+        let without = self.config.pools.keys().filter(|name| !firsts.contains_key(name.as_str()));
+        self.health.without_route = without.cloned().collect();
+        self.health.asked_for = firsts.into_values().cloned().collect();
+        if let Some(checker) = &self.health.checker {
+            checker.configure(specs);
+        }
+        let on_change = &self.config.health;
+        self.instructions.send_replace(Instructions {
+            endpoint: on_change.address,
+            command: on_change.on_change.clone(),
+            patience: on_change.on_change_timeout,
+        });
+    }
+
+    /// Takes note of what the checker says.
+    pub(super) fn follow_health(&mut self, News { changes, picture }: News) {
+        self.health.picture = picture;
+        for change in &changes {
+            let (pool, backend) = (&change.id.0, change.id.1);
+            let (kind, text) = match change.transition.to {
+                State::Up | State::Checking => (EventKind::BackendUp, "it does its work".to_owned()),
+                State::Down => {
+                    let why = change.transition.cause.as_ref().map(ToString::to_string).unwrap_or_default();
+                    let held = change.held.map(|held| {
+                        let seconds = held.as_secs();
+                        format!("; it went down {} times, and is held for {seconds} s", change.flaps)
+                    });
+                    (EventKind::BackendDown, format!("{why}{}", held.unwrap_or_default()))
+                }
+            };
+            self.event(kind, Some(pool), Some(backend), text);
+        }
+        // Without changes it is a picture for people.
+        if !changes.is_empty() {
+            self.update_live();
+        }
+    }
+
+    /// Notes what has happened, in the log as well.
+    pub(super) fn event(
+        &self,
+        kind: EventKind,
+        pool: Option<&str>,
+        backend: Option<SocketAddr>,
+        text: String,
+    ) {
+        let event = self.health.events.note(kind, pool, backend, text);
+        match kind.is_bad() {
+            true => warn!("{event}"),
+            false => info!("{event}"),
+        }
+    }
+
+    /// Decides anew for all pools, from all that is known.
+    pub(super) fn judge(&mut self) {
+        if !self.health.is_on() {
+            return;
+        }
+        let decide = |(name, pool): (&String, &Pool)| {
+            let candidates: Vec<Candidate> =
+                pool.backends.iter().map(|backend| self.candidate(name, backend)).collect();
+            (name.clone(), health::decide(&candidates, pool.panic_threshold))
+        };
+        let decisions: BTreeMap<String, Decision> = self.config.pools.iter().map(decide).collect();
+        let mut wanted = BTreeMap::<SocketAddr, bool>::new();
+        for (name, pool) in &self.config.pools {
+            let open = decisions.get(name).map(|decision| decision.open.as_slice()).unwrap_or_default();
+            for (backend, open) in pool.backends.iter().zip(open) {
+                // Until each member has a word of its own, one pool that wants it is enough.
+                *wanted.entry(backend.address).or_default() |= *open || !self.is_reachable(backend.address);
+            }
+        }
+        self.health.shut =
+            wanted.into_iter().filter(|(_, wanted)| !wanted).map(|(address, _)| address).collect();
+        let before = std::mem::replace(&mut self.health.decisions, decisions);
+        self.tell_modes(&before);
+    }
+
+    fn candidate(&self, pool: &str, backend: &crate::config::WeightedBackend) -> Candidate {
+        let portrait = self.health.portrait(pool, backend.address);
+        Candidate {
+            has_share: backend.share() > 0,
+            tier: backend.tier,
+            is_reachable: self.is_reachable(backend.address),
+            state: portrait.map_or(State::Checking, |portrait| portrait.state),
+            is_silent: portrait
+                .and_then(|portrait| portrait.cause.as_ref())
+                .is_some_and(|cause| cause.is_silence()),
+        }
+    }
+
+    /// Events of pools that get by otherwise than before.
+    fn tell_modes(&self, before: &BTreeMap<String, Decision>) {
+        for (name, Decision { mode, members, usable, .. }) in &self.health.decisions {
+            let was = before.get(name).map_or(Mode::Normal { tier: 1 }, |before| before.mode);
+            if was == *mode {
+                continue;
+            }
+            let up = format!("{usable} of {} up", counted(*members, "backend"));
+            let (kind, text) = match mode {
+                Mode::Normal { tier } if matches!(was, Mode::Normal { .. }) => {
+                    (EventKind::PoolTier, format!("tier {tier} is in use: {up}"))
+                }
+                Mode::Normal { .. } => (EventKind::PoolNormal, format!("health counts again: {up}")),
+                Mode::FailOpen => {
+                    let why = self.commonest_cause(name).map(|why| format!("; {why}")).unwrap_or_default();
+                    let text = format!("{up}, less than panic_threshold: health is ignored{why}");
+                    (EventKind::PoolFailOpen, text)
+                }
+                Mode::Down => {
+                    let then = self.config.pools.get(name).map(|pool| pool.when_down.to_string());
+                    let text = format!("{up}, none can be used: {}", then.unwrap_or_default());
+                    (EventKind::PoolDown, text)
+                }
+            };
+            self.event(kind, Some(name), None, text);
+        }
+    }
+
+    /// Why most of a pool's members are down.
+    fn commonest_cause(&self, pool: &str) -> Option<String> {
+        let members = &self.config.pools.get(pool)?.backends;
+        let mut causes = BTreeMap::<String, usize>::new();
+        for backend in members {
+            let portrait = self.health.portrait(pool, backend.address);
+            if let Some(cause) =
+                portrait.filter(|it| it.state == State::Down).and_then(|it| it.cause.as_ref())
+            {
+                *causes.entry(cause.to_string()).or_default() += 1;
+            }
+        }
+        let (cause, count) = causes.into_iter().max_by_key(|(_, count)| *count)?;
+        let replying = members
+            .iter()
+            .filter_map(|backend| self.health.portrait(pool, backend.address))
+            .map(|portrait| portrait.rates.1)
+            .sum::<f64>();
+        let yet = if replying >= 1.0 {
+            format!(", yet they reply to {replying:.0} queries a second")
+        } else {
+            String::new()
+        };
+        Some(format!("{count} of them: {cause}{yet}"))
+    }
+
+    /// Is there a way to a backend, by either path?
+    pub(super) fn is_reachable(&self, backend: SocketAddr) -> bool {
+        if self.datapath.absence().is_some() {
+            return true;
+        }
+        match self.deliveries.get(&backend) {
+            Some(delivery) => {
+                // A neighbour that has not answered before is asked again and again.
+                let is_lost = matches!(delivery, Delivery::Unreachable(Why::Asked { .. }))
+                    && self.reachability.is_lost(backend.ip());
+                !is_lost && delivery.is_worth_trying()
+            }
+            None => true,
+        }
+    }
+
+    /// Tells the checker what was counted by now, and where queries come from.
+    pub(super) fn read_backends(&mut self) {
+        let Some(checker) = &self.health.checker else { return };
+        let sources: BTreeMap<SocketAddr, IpAddr> = self
+            .deliveries
+            .iter()
+            .filter_map(|(backend, delivery)| match delivery {
+                Delivery::NextHop(hop) => Some((*backend, hop.source.into())),
+                Delivery::Local(_) | Delivery::SlowPath(_) | Delivery::Unreachable(_) => None,
+            })
+            .collect();
+        if sources != self.health.sources {
+            checker.set_sources(sources.clone());
+            self.health.sources = sources;
+        }
+        let fast = match self.datapath.backend_counters() {
+            Ok(counters) => counters,
+            Err(problem) => return error!("cannot read the counters of backends: {problem}"),
+        };
+        let ids = self.names().backends.keys().next_back().map_or(0, |last| usize::from(*last) + 1);
+        let slow = self.proxy.backend_counters(ids);
+        let mut counts = BTreeMap::<SocketAddr, Counts>::new();
+        for (id, address) in &self.names().backends {
+            let sum = counts.entry(*address).or_default();
+            for counters in [&fast, &slow].into_iter().filter_map(|all| all.get(usize::from(*id))) {
+                sum.queries += counters.queries;
+                sum.replies += counters.replies;
+                sum.failing += counters.servfail + counters.refused;
+            }
+        }
+        checker.tell_counts(counts);
+    }
+}
+
+/// Do queries for one name go to one backend?
+const fn is_by_name(policy: Policy) -> bool {
+    match policy.hash() {
+        Some(HashInput::Qname | HashInput::QnameClient) => true,
+        Some(HashInput::Client) | None => false,
+    }
+}

@@ -1,0 +1,23 @@
+//! Whether backends do their work: checks, and what becomes of real queries. ARCHITECTURE.md has the picture.
+//!
+//! A backend is looked at as a member of a pool. All but [`probe`] and [`worker`] is pure: the time is an argument.
+
+mod cause;
+mod checks;
+mod kept;
+mod member;
+mod passive;
+mod pool;
+mod probe;
+mod question;
+mod schedule;
+mod serials;
+mod worker;
+
+pub use cause::{Cause, Failure};
+pub use checks::{Change, Id, Picture, PoolSpec, Portrait};
+pub use member::{State, Transition};
+pub use passive::Counts;
+pub use pool::{Candidate, Decision, Mode, decide};
+pub use question::Question;
+pub use worker::{Checker, News};
