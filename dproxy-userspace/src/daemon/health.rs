@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
-use tracing::{error, info, warn};
+use tokio::time::timeout;
+use tracing::{debug, error, info, warn};
 
 use super::events::{EventKind, Events};
 use super::{Engine, Instructions};
@@ -19,6 +20,9 @@ use crate::network::Why;
 
 /// How often the counters of backends are read.
 pub(super) const READING: Duration = Duration::from_millis(50);
+
+/// How long the start waits to hear who was down.
+const FIRST_PICTURE: Duration = Duration::from_secs(1);
 
 /// What the engine knows of health.
 pub(super) struct Health {
@@ -95,7 +99,7 @@ impl Health {
     }
 
     /// Does a change concern who is checked, or what is asked?
-    fn is_concerned(&self, change: &Change) -> bool {
+    pub(super) fn is_concerned(&self, change: &Change) -> bool {
         let is_first = |target: &Option<Target>| matches!(target, Some(Target::Pool(pool)) if self.without_route.contains(&**pool));
         change.settings.is_some()
             || !change.pools.is_empty()
@@ -115,8 +119,9 @@ impl Engine {
                 self.health.is_on = true;
                 self.configure_checks();
                 // The answer to that, so that nobody who was down gets the first queries.
-                let News { picture, .. } = self.health.news().await;
-                self.health.picture = picture;
+                if let Ok(News { picture, .. }) = timeout(FIRST_PICTURE, self.health.news()).await {
+                    self.health.picture = picture;
+                }
                 self.judge();
             }
             Err(error) => {
@@ -172,6 +177,11 @@ impl Engine {
         self.health.picture = picture;
         for change in &changes {
             let (pool, backend) = (&change.id.0, change.id.1);
+            if change.transition.from == State::Checking && change.transition.to == State::Up {
+                // All is as it was thought to be. At a start, that is thousands at once.
+                debug!("backend {backend} of pool {pool} does its work");
+                continue;
+            }
             let (kind, text) = match change.transition.to {
                 State::Up | State::Checking => (EventKind::BackendUp, "it does its work".to_owned()),
                 State::Down => {
