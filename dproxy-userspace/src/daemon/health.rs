@@ -182,6 +182,11 @@ impl Engine {
                 debug!("backend {backend} of pool {pool} does its work");
                 continue;
             }
+            if change.transition.from == change.transition.to
+                && !change.transition.cause.as_ref().is_some_and(|cause| cause.is_silence())
+            {
+                continue;
+            }
             let (kind, text) = match change.transition.to {
                 State::Up | State::Checking => (EventKind::BackendUp, "it does its work".to_owned()),
                 State::Down => {
@@ -248,9 +253,7 @@ impl Engine {
             tier: backend.tier,
             is_reachable: self.is_reachable(backend.address),
             state: portrait.map_or(State::Checking, |portrait| portrait.state),
-            is_silent: portrait
-                .and_then(|portrait| portrait.cause.as_ref())
-                .is_some_and(|cause| cause.is_silence()),
+            is_silent: portrait.is_some_and(|portrait| portrait.is_silent),
         }
     }
 

@@ -58,6 +58,7 @@ impl Lab {
             state: to,
             since: SystemTime::now(),
             cause: cause.clone(),
+            is_silent: cause.as_ref().is_some_and(Cause::is_silence),
             flaps: 1,
             latency: None,
             serial: None,
