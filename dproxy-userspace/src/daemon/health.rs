@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -24,6 +24,9 @@ pub(super) const READING: Duration = Duration::from_millis(50);
 /// How long the start waits to hear who was down.
 const FIRST_PICTURE: Duration = Duration::from_secs(1);
 
+/// Who has got no query for so long is not told of any more: longer than the checker looks back.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// What the engine knows of health.
 pub(super) struct Health {
     is_on: bool,
@@ -36,6 +39,8 @@ pub(super) struct Health {
     shut: BTreeSet<SocketAddr>,
     /// The addresses of ours that queries to backends come from, as the checker was told.
     sources: BTreeMap<SocketAddr, IpAddr>,
+    /// What was counted last, and when that was anything new.
+    counted: BTreeMap<SocketAddr, (Counts, Instant)>,
     /// Routes whose names are asked for.
     asked_for: BTreeSet<Pattern>,
     /// Pools that have no such route yet.
@@ -54,6 +59,7 @@ impl Health {
             decisions: BTreeMap::new(),
             shut: BTreeSet::new(),
             sources: BTreeMap::new(),
+            counted: BTreeMap::new(),
             asked_for: BTreeSet::new(),
             without_route: BTreeSet::new(),
             events: Events::default(),
@@ -357,6 +363,18 @@ impl Engine {
                 sum.failing += counters.servfail + counters.refused;
             }
         }
+        let now = Instant::now();
+        let before = std::mem::take(&mut self.health.counted);
+        let since = |(address, counts): (&SocketAddr, &Counts)| {
+            let same = before.get(address).filter(|(before, _)| before == counts);
+            (*address, (*counts, same.map_or(now, |(_, since)| *since)))
+        };
+        self.health.counted = counts.iter().map(since).collect();
+        // Of who gets no queries, there is nothing to tell: most of thousands get none.
+        counts.retain(|address, _| {
+            let new = self.health.counted.get(address);
+            new.is_some_and(|(_, since)| now.duration_since(*since) < IDLE)
+        });
         checker.tell_counts(counts);
     }
 }

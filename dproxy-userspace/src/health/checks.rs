@@ -245,7 +245,7 @@ impl Checks {
         Some(Change { id: id.clone(), transition: transition?, flaps: entry.member.flaps(), held })
     }
 
-    /// Takes note of the counters of all backends.
+    /// Takes note of the counters of backends: of all those that got queries of late.
     pub fn read(&mut self, counts: &BTreeMap<SocketAddr, Counts>, now: Now) -> Vec<Change> {
         for (id, entry) in &mut self.entries {
             if let Some(counts) = counts.get(&id.1) {
@@ -257,6 +257,7 @@ impl Checks {
             let members: Vec<(Id, &Entry)> = spec
                 .members
                 .iter()
+                .filter(|address| counts.contains_key(address))
                 .filter_map(|address| {
                     let id = (Arc::clone(&spec.name), *address);
                     let entry = self.entries.get(&id)?;
@@ -270,17 +271,17 @@ impl Checks {
                 found.extend(evidence.map(|evidence| (id.clone(), evidence)));
             }
         }
-        let mut changes = self.read_who_is_down(now);
+        let mut changes = self.read_who_is_down(counts, now);
         changes.extend(found.into_iter().filter_map(|(id, evidence)| self.note_evidence(&id, evidence, now)));
         changes
     }
 
     /// Who is down may get queries, where a pool fails open.
-    fn read_who_is_down(&mut self, now: Now) -> Vec<Change> {
+    fn read_who_is_down(&mut self, counts: &BTreeMap<SocketAddr, Counts>, now: Now) -> Vec<Change> {
         let mut found = Vec::new();
         for (id, entry) in &mut self.entries {
             let is_minded = self.pools.get(&id.0).is_some_and(|spec| spec.check.passive);
-            if !is_minded || entry.member.state() != State::Down {
+            if !is_minded || !counts.contains_key(&id.1) || entry.member.state() != State::Down {
                 continue;
             }
             let usual = entry.member.latency().unwrap_or_default();
