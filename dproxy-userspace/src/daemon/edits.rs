@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use super::commit::{Entry, Made};
 use super::{Edit, EditError, Engine, Who};
 use crate::api::{self, Edited};
-use crate::config::{Change, Target, check_change};
+use crate::config::{Change, Target, WeightedBackend, check_change};
+use crate::health::State;
 use crate::state::{Header, Kind};
 
 /// An edit that somebody waits for.
@@ -113,11 +114,14 @@ impl Engine {
         }
     }
 
-    /// Does a pool have a backend that gets queries and can be reached? (One that does not exist has another problem.)
-    fn is_up(&self, pool: &str) -> bool {
-        let Some(pool) = self.config.pools.get(pool) else { return true };
+    /// Does a pool have a backend that gets queries, can be reached and is not down? (One that does not exist has another problem.)
+    fn is_up(&self, name: &str) -> bool {
+        let Some(pool) = self.config.pools.get(name) else { return true };
         let mut backends = pool.backends.iter().filter(|backend| backend.share() > 0);
-        backends.any(|backend| self.way(pool, backend.address).path != api::Path::None)
+        let is_down = |backend: &WeightedBackend| {
+            self.health.portrait(name, backend.address).is_some_and(|it| it.state == State::Down)
+        };
+        backends.any(|backend| self.way(pool, backend.address).path != api::Path::None && !is_down(backend))
     }
 
     /// What takes back the last move of all routes from a pool to another.

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
-use tracing::{error, info, warn};
+use tokio::time::timeout;
+use tracing::{debug, error, info, warn};
 
 use super::events::{EventKind, Events};
 use super::{Engine, Instructions};
@@ -20,6 +21,12 @@ use crate::network::Why;
 /// How often the counters of backends are read.
 pub(super) const READING: Duration = Duration::from_millis(50);
 
+/// How long the start waits to hear who was down.
+const FIRST_PICTURE: Duration = Duration::from_secs(1);
+
+/// Who has got no query for so long is not told of any more: longer than the checker looks back.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// What the engine knows of health.
 pub(super) struct Health {
     is_on: bool,
@@ -32,6 +39,8 @@ pub(super) struct Health {
     shut: BTreeSet<SocketAddr>,
     /// The addresses of ours that queries to backends come from, as the checker was told.
     sources: BTreeMap<SocketAddr, IpAddr>,
+    /// What was counted last, and when that was anything new.
+    counted: BTreeMap<SocketAddr, (Counts, Instant)>,
     /// Routes whose names are asked for.
     asked_for: BTreeSet<Pattern>,
     /// Pools that have no such route yet.
@@ -50,6 +59,7 @@ impl Health {
             decisions: BTreeMap::new(),
             shut: BTreeSet::new(),
             sources: BTreeMap::new(),
+            counted: BTreeMap::new(),
             asked_for: BTreeSet::new(),
             without_route: BTreeSet::new(),
             events: Events::default(),
@@ -95,7 +105,7 @@ impl Health {
     }
 
     /// Does a change concern who is checked, or what is asked?
-    fn is_concerned(&self, change: &Change) -> bool {
+    pub(super) fn is_concerned(&self, change: &Change) -> bool {
         let is_first = |target: &Option<Target>| matches!(target, Some(Target::Pool(pool)) if self.without_route.contains(&**pool));
         change.settings.is_some()
             || !change.pools.is_empty()
@@ -115,8 +125,9 @@ impl Engine {
                 self.health.is_on = true;
                 self.configure_checks();
                 // The answer to that, so that nobody who was down gets the first queries.
-                let News { picture, .. } = self.health.news().await;
-                self.health.picture = picture;
+                if let Ok(News { picture, .. }) = timeout(FIRST_PICTURE, self.health.news()).await {
+                    self.health.picture = picture;
+                }
                 self.judge();
             }
             Err(error) => {
@@ -172,6 +183,16 @@ impl Engine {
         self.health.picture = picture;
         for change in &changes {
             let (pool, backend) = (&change.id.0, change.id.1);
+            if change.transition.from == State::Checking && change.transition.to == State::Up {
+                // All is as it was thought to be. At a start, that is thousands at once.
+                debug!("backend {backend} of pool {pool} does its work");
+                continue;
+            }
+            if change.transition.from == change.transition.to
+                && !change.transition.cause.as_ref().is_some_and(|cause| cause.is_silence())
+            {
+                continue;
+            }
             let (kind, text) = match change.transition.to {
                 State::Up | State::Checking => (EventKind::BackendUp, "it does its work".to_owned()),
                 State::Down => {
@@ -238,9 +259,7 @@ impl Engine {
             tier: backend.tier,
             is_reachable: self.is_reachable(backend.address),
             state: portrait.map_or(State::Checking, |portrait| portrait.state),
-            is_silent: portrait
-                .and_then(|portrait| portrait.cause.as_ref())
-                .is_some_and(|cause| cause.is_silence()),
+            is_silent: portrait.is_some_and(|portrait| portrait.is_silent),
         }
     }
 
@@ -344,6 +363,18 @@ impl Engine {
                 sum.failing += counters.servfail + counters.refused;
             }
         }
+        let now = Instant::now();
+        let before = std::mem::take(&mut self.health.counted);
+        let since = |(address, counts): (&SocketAddr, &Counts)| {
+            let same = before.get(address).filter(|(before, _)| before == counts);
+            (*address, (*counts, same.map_or(now, |(_, since)| *since)))
+        };
+        self.health.counted = counts.iter().map(since).collect();
+        // Of who gets no queries, there is nothing to tell: most of thousands get none.
+        counts.retain(|address, _| {
+            let new = self.health.counted.get(address);
+            new.is_some_and(|(_, since)| now.duration_since(*since) < IDLE)
+        });
         checker.tell_counts(counts);
     }
 }

@@ -77,7 +77,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Did real queries get no reply? Then even a pool that fails open is better off without it.
+    /// Did real queries get no reply?
     pub const fn is_silence(&self) -> bool {
         matches!(self, Self::Silent { .. })
     }

@@ -74,6 +74,8 @@ pub struct Portrait {
     pub since: SystemTime,
     /// Why it is down.
     pub cause: Option<Cause>,
+    /// Do real queries get no reply?
+    pub is_silent: bool,
     /// How often it went down.
     pub flaps: u64,
     /// How long a check takes.
@@ -243,7 +245,7 @@ impl Checks {
         Some(Change { id: id.clone(), transition: transition?, flaps: entry.member.flaps(), held })
     }
 
-    /// Takes note of the counters of all backends.
+    /// Takes note of the counters of backends: of all those that got queries of late.
     pub fn read(&mut self, counts: &BTreeMap<SocketAddr, Counts>, now: Now) -> Vec<Change> {
         for (id, entry) in &mut self.entries {
             if let Some(counts) = counts.get(&id.1) {
@@ -255,6 +257,7 @@ impl Checks {
             let members: Vec<(Id, &Entry)> = spec
                 .members
                 .iter()
+                .filter(|address| counts.contains_key(address))
                 .filter_map(|address| {
                     let id = (Arc::clone(&spec.name), *address);
                     let entry = self.entries.get(&id)?;
@@ -268,7 +271,28 @@ impl Checks {
                 found.extend(evidence.map(|evidence| (id.clone(), evidence)));
             }
         }
-        found.into_iter().filter_map(|(id, evidence)| self.note_evidence(&id, evidence, now)).collect()
+        let mut changes = self.read_who_is_down(counts, now);
+        changes.extend(found.into_iter().filter_map(|(id, evidence)| self.note_evidence(&id, evidence, now)));
+        changes
+    }
+
+    /// Who is down may get queries, where a pool fails open.
+    fn read_who_is_down(&mut self, counts: &BTreeMap<SocketAddr, Counts>, now: Now) -> Vec<Change> {
+        let mut found = Vec::new();
+        for (id, entry) in &mut self.entries {
+            let is_minded = self.pools.get(&id.0).is_some_and(|spec| spec.check.passive);
+            if !is_minded || !counts.contains_key(&id.1) || entry.member.state() != State::Down {
+                continue;
+            }
+            let usual = entry.member.latency().unwrap_or_default();
+            let transition = if entry.member.is_silent() {
+                entry.window.has_replies(now.instant).then(|| entry.member.set_silent(None))
+            } else {
+                entry.window.silence(usual, now.instant).map(|cause| entry.member.set_silent(Some(cause)))
+            };
+            found.extend(transition.map(|transition| (id.clone(), transition)));
+        }
+        found.into_iter().filter_map(|(id, transition)| self.change(&id, transition, now)).collect()
     }
 
     fn note_evidence(&mut self, id: &Id, evidence: Evidence, now: Now) -> Option<Change> {
@@ -290,6 +314,7 @@ impl Checks {
             state: entry.member.state(),
             since: entry.member.since(),
             cause: entry.member.cause().cloned(),
+            is_silent: entry.member.is_silent(),
             flaps: entry.member.flaps(),
             latency: entry.member.latency(),
             serial: entry.serial,

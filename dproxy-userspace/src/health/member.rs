@@ -69,6 +69,8 @@ pub struct Member {
     state: State,
     since: Now,
     cause: Option<Cause>,
+    /// Do real queries get no reply? Checks that fail otherwise do not change that.
+    silent: bool,
     /// How often it went down.
     flaps: u64,
     /// Checks in a row that succeeded, or failed.
@@ -102,6 +104,7 @@ impl Member {
             state: State::Checking,
             since: now,
             cause: None,
+            silent: false,
             flaps: 0,
             successes: 0,
             failures: 0,
@@ -134,6 +137,18 @@ impl Member {
     /// Why it is down, or what speaks against it while it is not.
     pub fn cause(&self) -> Option<&Cause> {
         self.cause.as_ref()
+    }
+
+    /// Is it down, and do real queries get no reply? Then even a pool that fails open is better off without it.
+    pub fn is_silent(&self) -> bool {
+        self.state == State::Down && self.silent
+    }
+
+    /// Real queries to one that is down, as a pool that fails open may send them, get no reply, or do again.
+    pub fn set_silent(&mut self, silence: Option<Cause>) -> Option<Transition> {
+        self.silent = silence.is_some();
+        self.cause = silence.or(self.cause.take());
+        Some(Transition { from: self.state, to: self.state, cause: self.cause.clone() })
     }
 
     /// How often it went down.
@@ -178,7 +193,7 @@ impl Member {
                     State::Down => {
                         let slowest = check.backoff.max(check.interval);
                         self.slowed = (self.slowed * 2).clamp(check.interval, slowest);
-                        // What it suffers from now says more than how it began, unless that was no reply at all.
+                        // What it suffers from now says more than how it began.
                         self.cause = Some(Cause::Check(failure.clone()));
                         None
                     }
@@ -196,7 +211,7 @@ impl Member {
             }
         };
         is_enough.then(|| {
-            self.cause = None;
+            (self.cause, self.silent) = (None, false);
             self.change(State::Up, now)
         })
     }
@@ -222,6 +237,7 @@ impl Member {
         self.held_until = is_flapping.then(|| now.instant + self.hold);
         self.flaps += 1;
         (self.successes, self.suspect, self.slowed) = (0, false, Duration::ZERO);
+        self.silent = cause.is_silence();
         self.cause = Some(cause);
         Some(self.change(State::Down, now))
     }

@@ -132,8 +132,13 @@ impl Window {
         (sent.queries, replied.replies.min(sent.queries))
     }
 
+    /// Have there been replies of late?
+    pub fn has_replies(&self, now: Instant) -> bool {
+        self.failing(now).0 > 0
+    }
+
     /// Is it silent, though it had time enough? `usual` is how long it takes to reply.
-    fn silence(&self, usual: Duration, now: Instant) -> Option<Cause> {
+    pub fn silence(&self, usual: Duration, now: Instant) -> Option<Cause> {
         let time = now.duration_since(self.silent_since?);
         if time < (usual * 4).clamp(PATIENCE, LONGEST_PATIENCE) {
             return None;

@@ -74,12 +74,13 @@ pub fn listeners() -> [SocketAddr; 2] {
     LISTENERS.map(|address| SocketAddr::from((address, 53)))
 }
 
-/// A configuration with all interfaces of the balancer, both listeners, and what is given.
+/// A configuration with all interfaces of the balancer, both listeners, and what is given. Nobody is checked: most
+/// tests are about what becomes of a query whose backend nobody knows anything of.
 pub fn configuration(topology: &Topology, xdp: &str, rest: &str) -> String {
     let interfaces = topology.interfaces();
     let [v4, v6] = listeners();
     format!(
-        "[listen]\ninterfaces = {interfaces:?}\naddresses = [\"{v4}\", \"{v6}\"]\nxdp = \"{xdp}\"\n{rest}"
+        "health.enabled = false\n[listen]\ninterfaces = {interfaces:?}\naddresses = [\"{v4}\", \"{v6}\"]\nxdp = \"{xdp}\"\n{rest}"
     )
 }
 

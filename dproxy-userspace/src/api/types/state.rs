@@ -146,9 +146,9 @@ pub struct Pools {
 pub struct Pool {
     /// Its name.
     pub name: String,
-    /// How a backend is chosen: `maglev` or `random`.
+    /// How a backend is chosen: `maglev`, `random` or `failover`.
     pub policy: String,
-    /// What policy `maglev` hashes: `qname`, `client` or `qname+client`.
+    /// What policies `maglev` and `failover` hash: `qname`, `client` or `qname+client`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
     /// The backend that NOTIFY and UPDATE go to.

@@ -93,7 +93,7 @@ pub(in crate::cli) enum Pool {
         /// A backend, and its weight if that is not 1; once for each
         #[arg(long, required = true, value_name = "ADDRESS[,WEIGHT]")]
         backend: Vec<Member>,
-        /// How a backend is chosen: maglev (default) or random
+        /// How a backend is chosen: maglev (default), random or failover
         #[arg(long)]
         policy: Option<String>,
         /// What policy maglev hashes: qname (default), client or qname+client

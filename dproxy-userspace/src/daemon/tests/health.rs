@@ -58,6 +58,7 @@ impl Lab {
             state: to,
             since: SystemTime::now(),
             cause: cause.clone(),
+            is_silent: cause.as_ref().is_some_and(Cause::is_silence),
             flaps: 1,
             latency: None,
             serial: None,
@@ -96,6 +97,7 @@ impl Lab {
 #[tokio::test]
 async fn who_is_down_gets_nothing_without_a_generation() {
     let mut lab = Lab::of_three("").await;
+    assert_eq!(lab.events(), [""; 0], "that all is well is no news");
     lab.down(THREE[0], silence());
     assert_eq!((lab.open().as_str(), lab.datapath.generation()), ("-++", 1));
     assert_eq!(
@@ -231,4 +233,37 @@ async fn who_was_down_before_the_start_gets_nothing_from_the_first_packet_on() {
     let health = lab.engine.pool("p").unwrap().backends[1].health.clone().unwrap();
     assert_eq!(health.why.as_deref(), Some("as before the restart: no reply"));
     assert_eq!((health.since.as_str(), health.flaps), ("1970-01-01T00:00:07Z", 3));
+}
+
+#[tokio::test]
+async fn no_clients_are_switched_to_a_pool_that_is_down() {
+    let mut lab = Lab::new(
+        "[pools]\np = { backends = [\"192.168.1.1\"] }\nq = { backends = [\"192.168.1.2\"] }\n\
+         [routes]\n\"a.test\" = \"p\"",
+    )
+    .await;
+    lab.set("q", THREE[1], State::Down, Some(timeout()));
+    let switch = |force| Edit::Switch { from: "p".to_owned(), to: "q".to_owned(), percent: Some(10), force };
+    let refused = lab.engine.edit(&switch(false)).await.unwrap_err();
+    assert_eq!(refused.to_string(), "no backend of pool \"q\" is up");
+    lab.engine.edit(&switch(true)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_route_that_is_asked_for_is_noticed_when_it_goes() {
+    let mut lab = Lab::new(
+        "[pools]\np = { backends = [\"192.168.1.1\"] }\nq = { backends = [\"192.168.1.2\"] }\n\
+         [routes]\n\"a.test\" = \"p\"\n\"b.test\" = \"p\"",
+    )
+    .await;
+    lab.engine.start_checks().await;
+    let change = |text: &str, target: Option<&str>| crate::config::Change {
+        routes: BTreeMap::from([(text.parse().unwrap(), target.map(crate::config::Target::from_word))]),
+        ..crate::config::Change::default()
+    };
+    let health = &lab.engine.health;
+    assert!(health.is_concerned(&change("a.test", None)), "its name is asked for");
+    assert!(!health.is_concerned(&change("b.test", None)));
+    assert!(!health.is_concerned(&change("c.test", Some("p"))));
+    assert!(health.is_concerned(&change("c.test", Some("q"))), "the first one of that pool");
 }

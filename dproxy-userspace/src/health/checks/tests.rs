@@ -265,3 +265,24 @@ fn a_suspect_by_name_is_asked_before_it_is_believed() {
     let changes = lab.run(Duration::ZERO, |_| bad());
     assert_eq!(changes.len(), 1, "one failed check is enough");
 }
+
+#[test]
+fn who_is_silent_is_so_whatever_its_checks_say_until_it_replies() {
+    let mut lab = Lab::new(vec![spec("a", "interval = '10s'", [1, 2])]);
+    lab.run(10 * SECOND, |_| good());
+    while lab.read(&[(1, 80, 0), (2, 80, 80)]).is_empty() {}
+    let is_silent = |lab: &Lab| lab.checks.entries[&id("a", 1)].member.is_silent();
+    assert!(is_silent(&lab));
+    lab.run(20 * SECOND, |_| bad());
+    assert!(is_silent(&lab), "that a check fails otherwise is no reply");
+    // As in a pool that fails open.
+    lab.read(&[(1, 80, 80)]);
+    assert!(!is_silent(&lab));
+    assert_eq!(lab.state("a", 1), State::Down, "it has to prove more than that");
+    let mut changes = Vec::new();
+    while changes.is_empty() {
+        changes = lab.read(&[(1, 80, 0)]);
+    }
+    assert!(is_silent(&lab));
+    assert_eq!((changes[0].transition.from, changes[0].transition.to), (State::Down, State::Down));
+}
