@@ -3,7 +3,7 @@
 //! One's complement addition does not care about byte order as long as all words have the same
 //! (RFC 1071 §2 B), so everything here adds up words as they stand in memory.
 
-use crate::wire::{Address, Ipv4Header};
+use crate::wire::{Address, Family, Ipv4Header};
 
 /// A running one's complement sum, not yet folded to 16 bits.
 ///
@@ -50,6 +50,32 @@ impl Sum {
             .remove((address.high >> 32) as u32)
             .remove(address.low as u32)
             .remove((address.low >> 32) as u32)
+    }
+
+    /// Adds another sum.
+    #[inline(always)]
+    #[must_use]
+    pub const fn add_sum(self, Self(other): Self) -> Self {
+        Self(self.0 + other)
+    }
+
+    /// What a checksum over addresses changes by, when a pair of them takes another one's place.
+    #[inline(always)]
+    pub const fn of_change(from: [Address; 2], to: [Address; 2]) -> Self {
+        let ([old_source, old_destination], [source, destination]) = (from, to);
+        match (old_destination.family(), destination.family()) {
+            // The mapped prefix is the same in all of them.
+            (Family::V4, Family::V4) => Self(0)
+                .remove(old_source.ipv4_raw())
+                .remove(old_destination.ipv4_raw())
+                .add(source.ipv4_raw())
+                .add(destination.ipv4_raw()),
+            (Family::V4 | Family::V6, Family::V4 | Family::V6) => Self(0)
+                .remove_address(old_source)
+                .remove_address(old_destination)
+                .add_address(source)
+                .add_address(destination),
+        }
     }
 
     /// Folded to 16 bits.

@@ -105,15 +105,17 @@ fn write_forwarded<P: Packet>(
     memory: &mut u32,
 ) -> Option<()> {
     let new = &plan.headers;
+    let network = &frame.network;
+    let addresses = Sum::of_change([network.source, network.destination], [new.source, new.destination]);
     let udp = UdpHeader::new(
         new.source_port,
         new.destination_port,
         frame.udp.length(),
-        forwarded_checksum(frame, plan),
+        forwarded_checksum(frame, plan, addresses),
     );
     let hops = !plan.is_local() as u8;
     let udp_offset = if stay {
-        headers::overwrite(packet, frame, new, udp, hops)?;
+        headers::overwrite(packet, frame, new, (udp, addresses), hops)?;
         frame.transport_offset as usize
     } else {
         let network = Network {
@@ -164,20 +166,17 @@ fn take_slot<P: Packet, S: State>(
     Some(ticket)
 }
 
-/// The UDP checksum after the change of addresses, ports, ID and EDNS size. Absent stays absent.
+/// The UDP checksum after the change of addresses, by which it changes as given, ports, ID and EDNS size. Absent stays absent.
 #[inline(always)]
-fn forwarded_checksum(frame: &Frame, plan: &Forward) -> u16 {
+fn forwarded_checksum(frame: &Frame, plan: &Forward, addresses: Sum) -> u16 {
     let headers = &plan.headers;
     if frame.udp.checksum() == 0 {
         return 0;
     }
     let mut sum = Sum::of_checksum(frame.udp.checksum())
-        .remove_address(frame.network.source)
-        .remove_address(frame.network.destination)
+        .add_sum(addresses)
         .remove(frame.udp.ports())
         .remove(plan.old_id as u32)
-        .add_address(headers.source)
-        .add_address(headers.destination)
         .add(headers.source_port.raw() as u32)
         .add(headers.destination_port.raw() as u32)
         .add(headers.id as u32);

@@ -29,14 +29,14 @@ pub fn stay(frame: &Frame, new: &Headers) -> bool {
     frame.link.tags == new.tags && matches!(families, (Family::V4, Family::V4) | (Family::V6, Family::V6))
 }
 
-/// Writes over the old headers what differs in the new ones; `udp` is the new UDP header. The hop limit sinks by
-/// `hops`.
+/// Writes over the old headers what differs in the new ones; `udp` is the new UDP header, and `addresses` what a checksum
+/// over the addresses changes by. The hop limit sinks by `hops`.
 #[inline(always)]
 pub fn overwrite<P: Packet>(
     packet: &mut P,
     frame: &Frame,
     new: &Headers,
-    udp: UdpHeader,
+    (udp, addresses): (UdpHeader, Sum),
     hops: u8,
 ) -> Option<()> {
     let (network, udp_offset) = (&frame.network, frame.transport_offset as usize);
@@ -49,11 +49,8 @@ pub fn overwrite<P: Packet>(
             let ttl_protocol = (old & 0xffff) - hops as u32;
             let checksum = Sum::of_checksum((old >> 16) as u16)
                 .remove(old & 0xffff)
-                .remove(network.source.ipv4_raw())
-                .remove(network.destination.ipv4_raw())
                 .add(ttl_protocol)
-                .add(source)
-                .add(destination)
+                .add_sum(addresses)
                 .header_checksum();
             let tail = Ipv4Tail([ttl_protocol | (checksum as u32) << 16, source, destination]);
             packet.store(udp_offset - size_of::<Ipv4Tail>(), tail)?;
