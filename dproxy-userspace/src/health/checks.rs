@@ -189,7 +189,7 @@ impl Checks {
             entry.due = None;
             if now.duration_since(due) > spec.check.interval / 2 {
                 // The daemon was held up. All at once is no way to catch up.
-                let next = self.schedule.next(entry.place, spec.check.interval, now);
+                let next = self.schedule.next(entry.place, spec.check.interval, spec.check.jitter, now);
                 let spec = spec.clone();
                 self.plan(&id, &spec, Some(next));
                 continue;
@@ -217,7 +217,7 @@ impl Checks {
         }
         let due = match entry.member.pause(&outcome, &spec.check) {
             Some(pause) => now.instant + pause,
-            None => self.schedule.next(entry.place, spec.check.interval, now.instant),
+            None => self.schedule.next(entry.place, spec.check.interval, spec.check.jitter, now.instant),
         };
         self.plan(id, &spec, Some(due));
         self.change(id, transition, now)

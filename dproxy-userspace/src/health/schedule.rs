@@ -44,21 +44,29 @@ impl<K: Ord + Clone> Schedule<K> {
     }
 
     /// The next time that somebody has by its place in the interval, after `now`, and not less than half of
-    /// the interval after it: so nobody is asked twice in a row whose last check came late.
-    pub fn next(&self, place: u64, interval: Duration, now: Instant) -> Instant {
+    /// the interval after it: so nobody is asked twice in a row whose last check came late. Each turn is later than the
+    /// place by another share of `jitter` percent of the interval, so that nobody who does something at the same interval
+    /// is met each time.
+    pub fn next(&self, place: u64, interval: Duration, jitter: u32, now: Instant) -> Instant {
         let interval = interval.max(Duration::from_millis(1));
         let nanoseconds = interval.as_nanos() as u64;
-        let offset = Duration::from_nanos(((u128::from(place) * u128::from(nanoseconds)) >> 64) as u64);
-        let first = self.begin + offset;
+        let first = self.begin + share(place, nanoseconds);
         let earliest = now + interval / 2;
         let passed = earliest.saturating_duration_since(first).as_nanos() as u64;
-        first + Duration::from_nanos(passed.div_ceil(nanoseconds).saturating_mul(nanoseconds))
+        let turn = passed.div_ceil(nanoseconds);
+        let later = share(self::place(&(place, turn)), nanoseconds / 100 * u64::from(jitter));
+        first + Duration::from_nanos(turn.saturating_mul(nanoseconds)) + later
     }
 
     /// The first time: within one interval, by its place.
     pub fn first_time(&self, place: u64, interval: Duration, now: Instant) -> Instant {
-        now + Duration::from_nanos(((u128::from(place) * interval.as_nanos()) >> 64) as u64)
+        now + share(place, interval.as_nanos() as u64)
     }
+}
+
+/// From nothing to so many nanoseconds, by a place.
+fn share(place: u64, nanoseconds: u64) -> Duration {
+    Duration::from_nanos(((u128::from(place) * u128::from(nanoseconds)) >> 64) as u64)
 }
 
 /// The place of something in all intervals: 0 is their beginning.
@@ -78,7 +86,7 @@ mod tests {
     fn spread(schedule: &Schedule<u32>, now: Instant) -> Vec<u32> {
         let mut hundredths = vec![0; 200];
         for member in 0..2000_u32 {
-            let due = schedule.next(place(&member), SECOND, now) - now;
+            let due = schedule.next(place(&member), SECOND, 0, now) - now;
             hundredths[(due.as_millis() / 10) as usize] += 1;
         }
         hundredths
@@ -105,15 +113,34 @@ mod tests {
         let begin = Instant::now();
         let schedule = Schedule::<u32>::new(begin);
         for member in 0..100_u32 {
-            let mut due = schedule.next(place(&member), SECOND, begin);
+            let mut due = schedule.next(place(&member), SECOND, 0, begin);
             for late in [0, 3, 400, 0, 499] {
-                let next = schedule.next(place(&member), SECOND, due + Duration::from_millis(late));
+                let next = schedule.next(place(&member), SECOND, 0, due + Duration::from_millis(late));
                 assert_eq!(next - due, SECOND);
                 due = next;
             }
-            let next = schedule.next(place(&member), SECOND, due + Duration::from_millis(600));
+            let next = schedule.next(place(&member), SECOND, 0, due + Duration::from_millis(600));
             assert_eq!(next - due, 2 * SECOND, "one is left out if there is not half an interval");
         }
+    }
+
+    #[test]
+    fn turns_differ_by_the_jitter_and_do_not_drift() {
+        let begin = Instant::now();
+        let schedule = Schedule::<u32>::new(begin);
+        let mut shifts = BTreeSet::new();
+        for member in 0..100_u32 {
+            let at_place = schedule.next(place(&member), SECOND, 0, begin);
+            let mut now = begin;
+            for turn in 0..50 {
+                let due = schedule.next(place(&member), SECOND, 20, now);
+                let later = due.saturating_duration_since(at_place + turn * SECOND);
+                assert!(due >= at_place + turn * SECOND && later < SECOND / 5, "turn {turn}: {later:?} late");
+                shifts.insert(later.as_millis());
+                now = due;
+            }
+        }
+        assert_eq!(shifts.len(), 200, "every millisecond of the jitter occurs");
     }
 
     #[test]

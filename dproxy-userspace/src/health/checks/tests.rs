@@ -96,23 +96,27 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn everybody_is_asked_once_an_interval_and_evenly() {
     let mut lab = Lab::new(vec![spec("a", "", 0..2000)]);
+    let mut asked = BTreeMap::new();
     for second in 0..10 {
-        let (mut times, mut asked) = (vec![0; 20], BTreeMap::new());
+        let mut times = vec![0; 20];
         let begin = lab.time;
         for slice in times.iter_mut() {
             lab.run(SECOND / 20, |task| {
                 *slice += 1;
-                *asked.entry(task.id.clone()).or_insert(0) += 1;
+                // At the change from the first time to the place in the interval, one may come twice or not at all.
+                if second > 1 {
+                    *asked.entry(task.id.clone()).or_insert(0) += 1;
+                }
                 good()
             });
         }
         assert_eq!(lab.time - begin, SECOND);
-        // At the change from the first time to the place in the interval, one may come twice or not at all.
         if second > 1 {
-            assert!(asked.len() == 2000 && asked.values().all(|times| *times == 1), "{}", asked.len());
+            assert!(times.iter().all(|count| (50..170).contains(count)), "{times:?}");
         }
-        assert!(times.iter().all(|count| (50..170).contains(count)), "{times:?}");
     }
+    // The jitter may move one of eight turns out of these eight seconds, or one into them.
+    assert!(asked.len() == 2000 && asked.values().all(|times| (7..=9).contains(times)), "{}", asked.len());
 }
 
 #[test]
