@@ -42,7 +42,6 @@ macro_rules! tables {
 tables! {
     ".bss.ACTIVE" ACTIVE: u64;
     ".bss.DESTINATIONS" DESTINATIONS: Destination;
-    ".bss.LONG_NAMES" LONG_NAMES: LongName;
     ".bss.CANDIDATES" CANDIDATES: CandidateLine;
     ".bss.BACKENDS" BACKENDS: Backend;
     ".bss.NEXT_HOPS" NEXT_HOPS: NextHop;
@@ -66,6 +65,9 @@ static ROUTES: Array<Route> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static POOLS: Array<Pool> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
+// These two may be larger than a table can be (512 MiB).
+#[map]
+static LONG_NAMES: Array<LongName> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// A run of counters for each processor: too many of them for a table of a large machine.
 #[map]
 pub(crate) static ROUTE_COUNTERS: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -140,7 +142,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn long_name(&self, half: Half, index: u32) -> Option<&LongName> {
-        LONG_NAMES.in_half(half, index, setting!(long_names))
+        LONG_NAMES.get(half.entry(index, setting!(long_names)))
     }
 
     #[inline(always)]

@@ -104,7 +104,7 @@ mod number_or_off {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FastPath {
-    /// Queries in flight at most: a power of two, 1024 to 16777216. A slot takes 64 octets.
+    /// Queries in flight at most: a power of two, 1024 to 8388608. A slot takes 64 octets.
     pub slots: u32,
     /// Source ports of forwarded queries.
     pub nat_ports: PortRange,

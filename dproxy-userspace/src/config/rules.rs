@@ -50,13 +50,13 @@ fn check_all_but_routes(config: &Config) -> Vec<Problem> {
 }
 
 /// What [`FastPath::slots`] may be.
-pub(super) const SLOTS: &str = "a power of two from 1024 to 16777216";
+pub(super) const SLOTS: &str = "a power of two from 1024 to 8388608";
 /// What [`FastPath::routes`] may be.
 pub(super) const ROUTE_CAPACITY: &str = "1 to 4194304";
 
 fn check_fast_path(fast_path: &FastPath, found: &mut Vec<Problem>) {
     let FastPath { slots, nat_ports: _, routes } = fast_path;
-    if !((1 << 10)..=(1 << 24)).contains(slots) || !slots.is_power_of_two() {
+    if !((1 << 10)..=(1 << 23)).contains(slots) || !slots.is_power_of_two() {
         found.push(Problem::new(Place::Slots, format!("is {slots}"), SLOTS));
     }
     if !(1..=1 << 22).contains(routes) {

@@ -231,6 +231,21 @@ pub(super) fn explain(Refusal { error, log }: &Refusal) -> LoadError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::{Capacity, MAX_ROUTES};
+
+    #[test]
+    fn the_largest_tables_can_be_made() {
+        // As many slots as the configuration allows.
+        let capacity = Capacity { long_names: MAX_ROUTES, ..Capacity::for_routes(MAX_ROUTES, 23) };
+        let object = aya_obj::Object::parse(OBJECT).unwrap();
+        let is_table = |size: &&Size| object.maps.contains_key(&format!(".bss.{}", size.name));
+        let sizes = maps::sizes(&capacity, 256);
+        let tables: Vec<_> = sizes.iter().filter(is_table).collect();
+        assert!(tables.len() > 10);
+        for Size { name, .. } in tables.iter().filter(|size| size.octets() > LARGEST_TABLE) {
+            panic!("{name} is too large for a table");
+        }
+    }
 
     #[test]
     fn a_refused_program_is_no_reason_to_remove_the_one_before() {

@@ -137,7 +137,7 @@ fn sizes_are_checked_as_well() {
         found,
         [
             "listen.edns_udp_size is 0; allowed: 512 to 4096, or \"off\"",
-            "fast_path.slots is 3; allowed: a power of two from 1024 to 16777216",
+            "fast_path.slots is 3; allowed: a power of two from 1024 to 8388608",
             "fast_path.routes is 0; allowed: 1 to 4194304",
             "slow_path.timeout is \"99ms\"; allowed: \"100ms\" to \"30s\"",
             "control.socket is \"x\", a relative path; allowed: a path that begins with /",

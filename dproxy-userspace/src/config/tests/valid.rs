@@ -222,7 +222,7 @@ fn the_limits_themselves_are_allowed() {
     for line in ["edns_udp_size = 512", "edns_udp_size = 4096", "xdp = \"generic\""] {
         parse(&format!("{LISTEN}{line}"));
     }
-    for line in ["slots = 1024", "slots = 16777216", "routes = 1", "routes = 4194304"] {
+    for line in ["slots = 1024", "slots = 8388608", "routes = 1", "routes = 4194304"] {
         parse(&format!("{LISTEN}[fast_path]\n{line}"));
     }
     for line in [
