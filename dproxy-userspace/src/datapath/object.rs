@@ -80,7 +80,16 @@ impl Object {
             return Err(Refusal { error: io::ErrorKind::NotFound.into(), log: incomplete().0 });
         };
         let (instructions, license) = (&function.instructions, &self.parsed.license);
-        bpf::load_program(kind, name, instructions, license, None).map_err(|error| {
+        let mut loaded = bpf::load_program(kind, name, instructions, license, None);
+        for _ in 0..INTERRUPTIONS {
+            match &loaded {
+                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {
+                    loaded = bpf::load_program(kind, name, instructions, license, None);
+                }
+                Ok(_) | Err(_) => break,
+            }
+        }
+        loaded.map_err(|error| {
             // Once more, for what the verifier says.
             let mut log = vec![0; LOG];
             let _ = bpf::load_program(kind, name, instructions, license, Some(&mut log));
@@ -94,6 +103,9 @@ impl Object {
         self.maps
     }
 }
+
+/// A signal to this thread makes the verifier end early (bpf_check, EAGAIN); it is asked again, so often.
+const INTERRUPTIONS: u32 = 20;
 
 /// Room for what the verifier says.
 const LOG: usize = 1 << 24;

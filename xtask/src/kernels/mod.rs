@@ -57,7 +57,7 @@ const MATRIX: [Wanted; 5] = [
     Wanted { series: None, expected: NEW },
 ];
 
-const NEW: Expected = Expected::Loaded { limit: 200_000 };
+const NEW: Expected = Expected::Loaded { limit: 250_000 };
 
 /// Kernels booted at a time. Emulation keeps a processor busy; a third would only wait.
 const AT_A_TIME: usize = 2;
