@@ -1,5 +1,8 @@
 //! Health in the engine: the one place where it meets reachability.
 
+mod judge;
+mod readings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -11,21 +14,14 @@ use tracing::{debug, error, info, warn};
 
 use super::events::{EventKind, Events};
 use super::{Engine, Instructions};
-use crate::config::{Change, HashInput, Pattern, Policy, Pool, Target, counted};
-use crate::control::Delivery;
-use crate::health::{
-    self, Candidate, Checker, Counts, Decision, Mode, News, Picture, PoolSpec, Portrait, Question, State,
-};
-use crate::network::Why;
+use crate::config::{Change, HashInput, Pattern, Policy, Pool, Target};
+use crate::health::{Checker, Counts, Decision, News, Picture, PoolSpec, Portrait, Question, State};
 
 /// How often the counters of backends are read.
 pub(super) const READING: Duration = Duration::from_millis(50);
 
 /// How long the start waits to hear who was down.
 const FIRST_PICTURE: Duration = Duration::from_secs(1);
-
-/// Who has got no query for so long is not told of any more: longer than the checker looks back.
-const IDLE: Duration = Duration::from_secs(10);
 
 /// What the engine knows of health.
 pub(super) struct Health {
@@ -225,157 +221,6 @@ impl Engine {
             true => warn!("{event}"),
             false => info!("{event}"),
         }
-    }
-
-    /// Decides anew for all pools, from all that is known.
-    pub(super) fn judge(&mut self) {
-        if !self.health.is_on() {
-            return;
-        }
-        let decide = |(name, pool): (&String, &Pool)| {
-            let candidates: Vec<Candidate> =
-                pool.backends.iter().map(|backend| self.candidate(name, backend)).collect();
-            (name.clone(), health::decide(&candidates, pool.panic_threshold))
-        };
-        let decisions: BTreeMap<String, Decision> = self.config.pools.iter().map(decide).collect();
-        let mut wanted = BTreeMap::<SocketAddr, bool>::new();
-        for (name, pool) in &self.config.pools {
-            let open = decisions.get(name).map(|decision| decision.open.as_slice()).unwrap_or_default();
-            for (backend, open) in pool.backends.iter().zip(open) {
-                // Until each member has a word of its own, one pool that wants it is enough.
-                *wanted.entry(backend.address).or_default() |= *open || !self.is_reachable(backend.address);
-            }
-        }
-        self.health.shut =
-            wanted.into_iter().filter(|(_, wanted)| !wanted).map(|(address, _)| address).collect();
-        let before = std::mem::replace(&mut self.health.decisions, decisions);
-        self.tell_modes(&before);
-    }
-
-    fn candidate(&self, pool: &str, backend: &crate::config::WeightedBackend) -> Candidate {
-        let portrait = self.health.portrait(pool, backend.address);
-        Candidate {
-            has_share: backend.share() > 0,
-            tier: backend.tier,
-            is_reachable: self.is_reachable(backend.address),
-            state: portrait.map_or(State::Checking, |portrait| portrait.state),
-            is_silent: portrait.is_some_and(|portrait| portrait.is_silent),
-        }
-    }
-
-    /// Events of pools that get by otherwise than before.
-    fn tell_modes(&self, before: &BTreeMap<String, Decision>) {
-        for (name, Decision { mode, members, usable, .. }) in &self.health.decisions {
-            let was = before.get(name).map_or(Mode::Normal { tier: 1 }, |before| before.mode);
-            if was == *mode {
-                continue;
-            }
-            let up = format!("{usable} of {} up", counted(*members, "backend"));
-            let (kind, text) = match mode {
-                Mode::Normal { tier } if matches!(was, Mode::Normal { .. }) => {
-                    (EventKind::PoolTier, format!("tier {tier} is in use: {up}"))
-                }
-                Mode::Normal { .. } => (EventKind::PoolNormal, format!("health counts again: {up}")),
-                Mode::FailOpen => {
-                    let why = self.commonest_cause(name).map(|why| format!("; {why}")).unwrap_or_default();
-                    let text = format!("{up}, less than panic_threshold: health is ignored{why}");
-                    (EventKind::PoolFailOpen, text)
-                }
-                Mode::Down => {
-                    let then = self.config.pools.get(name).map(|pool| pool.when_down.to_string());
-                    let text = format!("{up}, none can be used: {}", then.unwrap_or_default());
-                    (EventKind::PoolDown, text)
-                }
-            };
-            self.event(kind, Some(name), None, text);
-        }
-    }
-
-    /// Why most of a pool's members are down.
-    fn commonest_cause(&self, pool: &str) -> Option<String> {
-        let members = &self.config.pools.get(pool)?.backends;
-        let mut causes = BTreeMap::<String, usize>::new();
-        for backend in members {
-            let portrait = self.health.portrait(pool, backend.address);
-            if let Some(cause) =
-                portrait.filter(|it| it.state == State::Down).and_then(|it| it.cause.as_ref())
-            {
-                *causes.entry(cause.to_string()).or_default() += 1;
-            }
-        }
-        let (cause, count) = causes.into_iter().max_by_key(|(_, count)| *count)?;
-        let replying = members
-            .iter()
-            .filter_map(|backend| self.health.portrait(pool, backend.address))
-            .map(|portrait| portrait.rates.1)
-            .sum::<f64>();
-        let yet = if replying >= 1.0 {
-            format!(", yet they reply to {replying:.0} queries a second")
-        } else {
-            String::new()
-        };
-        Some(format!("{count} of them: {cause}{yet}"))
-    }
-
-    /// Is there a way to a backend, by either path?
-    pub(super) fn is_reachable(&self, backend: SocketAddr) -> bool {
-        if self.datapath.absence().is_some() {
-            return true;
-        }
-        match self.deliveries.get(&backend) {
-            Some(delivery) => {
-                // A neighbour that has not answered before is asked again and again.
-                let is_lost = matches!(delivery, Delivery::Unreachable(Why::Asked { .. }))
-                    && self.reachability.is_lost(backend.ip());
-                !is_lost && delivery.is_worth_trying()
-            }
-            None => true,
-        }
-    }
-
-    /// Tells the checker what was counted by now, and where queries come from.
-    pub(super) fn read_backends(&mut self) {
-        let Some(checker) = &self.health.checker else { return };
-        let sources: BTreeMap<SocketAddr, IpAddr> = self
-            .deliveries
-            .iter()
-            .filter_map(|(backend, delivery)| match delivery {
-                Delivery::NextHop(hop) => Some((*backend, hop.source.into())),
-                Delivery::Local(_) | Delivery::SlowPath(_) | Delivery::Unreachable(_) => None,
-            })
-            .collect();
-        if sources != self.health.sources {
-            checker.set_sources(sources.clone());
-            self.health.sources = sources;
-        }
-        let fast = match self.datapath.backend_counters() {
-            Ok(counters) => counters,
-            Err(problem) => return error!("cannot read the counters of backends: {problem}"),
-        };
-        let ids = self.names().backends.keys().next_back().map_or(0, |last| usize::from(*last) + 1);
-        let slow = self.proxy.backend_counters(ids);
-        let mut counts = BTreeMap::<SocketAddr, Counts>::new();
-        for (id, address) in &self.names().backends {
-            let sum = counts.entry(*address).or_default();
-            for counters in [&fast, &slow].into_iter().filter_map(|all| all.get(usize::from(*id))) {
-                sum.queries += counters.queries;
-                sum.replies += counters.replies;
-                sum.failing += counters.servfail + counters.refused;
-            }
-        }
-        let now = Instant::now();
-        let before = std::mem::take(&mut self.health.counted);
-        let since = |(address, counts): (&SocketAddr, &Counts)| {
-            let same = before.get(address).filter(|(before, _)| before == counts);
-            (*address, (*counts, same.map_or(now, |(_, since)| *since)))
-        };
-        self.health.counted = counts.iter().map(since).collect();
-        // Of who gets no queries, there is nothing to tell: most of thousands get none.
-        counts.retain(|address, _| {
-            let new = self.health.counted.get(address);
-            new.is_some_and(|(_, since)| now.duration_since(*since) < IDLE)
-        });
-        checker.tell_counts(counts);
     }
 }
 
