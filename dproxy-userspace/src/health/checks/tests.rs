@@ -2,6 +2,7 @@ use std::time::UNIX_EPOCH;
 
 use super::*;
 use crate::config::Transport;
+use crate::health::Counts;
 
 /// Pools whose members are checked as the clock says, and answer as they are told.
 struct Lab {
