@@ -63,21 +63,29 @@ impl Routes {
 
     /// All routes, and where they are, in the order of their patterns. What is there once more is noted.
     pub(super) fn finish(self, reader: &mut Reader) -> (BTreeMap<Pattern, Target>, Vec<Spot>) {
-        let mut entries = self.entries;
-        // Sorted once, by octets, rather than put into a map one by one: this is most of the work for a large
-        // file. The order of the files is kept among those of one pattern.
-        entries.sort_by_cached_key(|entry| (entry.pattern.name.sort_key(), entry.pattern.kind, entry.spot));
-        entries.dedup_by(|again, first| {
-            let same = again.pattern == first.pattern;
-            if same {
-                refuse_again(reader, first, again);
-            }
-            same
+        // Sorted once rather than put into a map one by one: this is most of the work for a large file. The
+        // order of the files is kept among those of one pattern.
+        let heads = self.entries.iter().map(|entry| entry.pattern.name.sort_head());
+        let mut order: Vec<_> = heads.zip(&self.entries).collect();
+        order.sort_unstable_by(|(head, entry), (other_head, other)| {
+            let rest = || (&entry.pattern, entry.spot).cmp(&(&other.pattern, other.spot));
+            head.cmp(other_head).then_with(rest)
         });
-        entries.retain(|entry| entry.target.is_some());
-        let spots = entries.iter().map(|entry| entry.spot).collect();
-        let routes = entries.into_iter().filter_map(|entry| Some((entry.pattern, entry.target?)));
-        (routes.collect(), spots)
+        let (mut routes, mut spots) = (Vec::with_capacity(order.len()), Vec::with_capacity(order.len()));
+        let mut last: Option<&Entry> = None;
+        for (_, entry) in order {
+            if let Some(first) = last.filter(|last| last.pattern == entry.pattern) {
+                refuse_again(reader, first, entry);
+                continue;
+            }
+            last = Some(entry);
+            if let Some(target) = &entry.target {
+                let Pattern { name, kind } = &entry.pattern;
+                routes.push((Pattern { name: name.copied(), kind: *kind }, target.clone()));
+                spots.push(entry.spot);
+            }
+        }
+        (routes.into_iter().collect(), spots)
     }
 }
 
