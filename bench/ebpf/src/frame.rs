@@ -2,7 +2,9 @@
 //!
 //! All frames are alike but for the client's address and port, the ID, and three digits of the name. Which these are
 //! follows from two numbers, the client's and the name's, so that an answer tells by itself whether it is right.
-//! Sums for checksums are of words as they stand in memory (RFC 1071 §2 B).
+//! Sums for checksums are of words as they stand in memory (RFC 1071 §2 B). Here is what is in the maps, too.
+
+use dproxy_common::wire::Macs;
 
 /// Octets of a frame.
 pub const LENGTH: usize = 91;
@@ -95,6 +97,21 @@ pub struct Counts {
     pub wrong_checksum: u64,
     /// Where queries are timed, answers that nobody waited for.
     pub unexpected: u64,
+}
+
+/// As many queries as may wait where they are timed: by client.
+pub const TIMED_CLIENTS: u32 = 1 << 16;
+
+/// Where a frame goes that crosses the bare balancer.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Crossing {
+    /// The address that takes the other one's place, as it stands in memory.
+    pub address: u32,
+    /// The interface that it leaves by.
+    pub interface: u32,
+    /// Receiver and sender.
+    pub macs: Macs,
 }
 
 /// Who asks for what.

@@ -11,13 +11,11 @@ use aya_ebpf::{
 use dproxy_common::wire::Macs;
 
 use crate::frame::{
-    COUNTS, Counts, DESTINATION, DESTINATION_PORT, DIGITS, DNS, ETHERTYPE, FLAGS, IP, IP_CHECKSUM, LENGTH,
-    NAMES, PROTOCOL, QUESTION, Query, SOURCE, Settings, Template, UDP, UDP_CHECKSUM, checksum,
-    sum_of_address, udp_checksum,
+    COUNTS, Counts, Crossing, DESTINATION, DESTINATION_PORT, DIGITS, DNS, ETHERTYPE, FLAGS, IP, IP_CHECKSUM,
+    LENGTH, NAMES, PROTOCOL, QUESTION, Query, SOURCE, Settings, TIMED_CLIENTS, Template, UDP, UDP_CHECKSUM,
+    checksum, sum_of_address, udp_checksum,
 };
 
-/// As many queries as may wait where they are timed: by client.
-const TIMED_CLIENTS: u32 = 1 << 16;
 /// Buckets of durations, as the histogram in user space has them: sixteen to each power of two.
 const BUCKETS: u32 = 1024;
 /// Lets user space write to a map by itself (linux/bpf.h).
@@ -229,16 +227,6 @@ pub fn reflect(ctx: XdpContext) -> u32 {
     // Not XDP_TX, which leaves the veth only if its other end has a program.
     // SAFETY: the helper takes any interface.
     unsafe { bpf_redirect(ctx.ingress_ifindex() as u32, 0) as u32 }
-}
-
-/// Where a frame goes that crosses the balancer, if all there is to do is to rewrite it.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Crossing {
-    /// The address that takes the other one's place, in network byte order.
-    address: u32,
-    interface: u32,
-    macs: Macs,
 }
 
 /// To the backend, and back to the client.

@@ -14,6 +14,7 @@ mod query;
 mod rig;
 mod search;
 mod turn;
+mod wiring;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -14,13 +14,11 @@ use aya::{Ebpf, Pod};
 use dproxy_lab::Namespace;
 use serde::Serialize;
 
-use super::frame::{Counts, Settings, Template};
+use super::frame::{Counts, Crossing, Settings, TIMED_CLIENTS, Template};
 use crate::measure::Histogram;
 
 /// The benchmark's own programs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/programs"));
-/// As `side.rs` of the programs has it.
-pub const TIMED_CLIENTS: u32 = 1 << 16;
 
 // SAFETY: integers without padding.
 unsafe impl Pod for Settings {}
@@ -29,19 +27,7 @@ unsafe impl Pod for Template {}
 // SAFETY: as above.
 unsafe impl Pod for Counts {}
 
-/// Where a frame goes that crosses a bare balancer, as `side.rs` of the programs has it.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct Crossing {
-    /// The address that takes the other one's place.
-    pub address: [u8; 4],
-    /// The interface that it leaves by.
-    pub interface: u32,
-    /// Receiver and sender.
-    pub macs: [u8; 12],
-}
-
-// SAFETY: integers and octets, without padding.
+// SAFETY: as above.
 unsafe impl Pod for Crossing {}
 
 /// The programs, detached on drop.

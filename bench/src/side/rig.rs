@@ -2,30 +2,25 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::resume_unwind;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use dproxy_lab::{Interrupt, Namespace, run};
+use dproxy_lab::Interrupt;
 use nix::net::if_::if_nametoindex;
 use serde::Serialize;
 
-use super::frame::{LENGTH, Settings, Template};
+use super::frame::{Crossing, LENGTH, Settings, Template};
 use super::paced::{self, Paced};
-use super::programs::{Clock, Crossing, Programs, Seen};
+use super::programs::{Clock, Programs, Seen};
+use super::wiring::{addresses, in_memory, macs, prepare};
 use super::{awake, flood, query};
 use crate::chain::{BACKEND, Chain, HOST_INTERFACE, INTERFACES, LISTENER};
-use crate::cores;
 use crate::measure::CpuClock;
 use crate::sample::Latency;
 
-/// Locally administered addresses: the client's, the balancer's towards client and backend, the backend's.
-const MACS: [[u8; 6]; 4] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 3], [2, 0, 0, 0, 0, 4]];
-/// The clients' network, behind the client's address (RFC 2544).
-const CLIENTS: &str = "198.18.0.0/20";
 /// The generator has that long to begin, and looks are that far apart until it has.
 const START: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(10);
@@ -145,8 +140,8 @@ impl<'a> Rig<'a> {
             bail!("no IPv4 addresses")
         };
         self.programs.set_crossings([
-            Crossing { address: server.octets(), interface: backend, macs: addresses(3, 2) },
-            Crossing { address: listener.octets(), interface: client, macs: addresses(0, 1) },
+            Crossing { address: in_memory(server), interface: backend, macs: macs(3, 2) },
+            Crossing { address: in_memory(listener), interface: client, macs: macs(0, 1) },
         ])?;
         self.programs.attach("cross", &self.chain.balancer, INTERFACES[0])?;
         self.programs.attach("cross_back", &self.chain.balancer, INTERFACES[1])
@@ -251,52 +246,4 @@ impl<'a> Rig<'a> {
         let process_ns = clocks.process.iter().filter_map(|clock| clock.read().ok()).sum();
         Ok(Reading { at: Instant::now(), seen, generator_ns, process_ns })
     }
-}
-
-fn addresses(receiver: usize, sender: usize) -> [u8; 12] {
-    let mut macs = [0; 12];
-    macs[..6].copy_from_slice(&MACS[receiver]);
-    macs[6..].copy_from_slice(&MACS[sender]);
-    macs
-}
-
-/// MAC addresses and neighbours that everybody knows beforehand, a way to the clients, and a queue for each processor.
-fn prepare(chain: &Chain) -> Result<()> {
-    let ends = [
-        (&chain.client, HOST_INTERFACE),
-        (&chain.balancer, INTERFACES[0]),
-        (&chain.balancer, INTERFACES[1]),
-        (&chain.backend, HOST_INTERFACE),
-    ];
-    let queues = cores::BOTH.len().to_string();
-    for ((namespace, interface), mac) in ends.into_iter().zip(MACS) {
-        namespace.ip(&format!("link set {interface} address {}", colons(mac)))?;
-        run(namespace.command("ethtool").args(["-L", interface, "rx", &queues, "tx", &queues]))?;
-        send_where_we_are(namespace, interface)?;
-    }
-    chain.set_offloads(false)?;
-    for (interface, host, mac) in [(0, chain.client_address(), MACS[0]), (1, BACKEND.ip(), MACS[3])] {
-        let interface = INTERFACES[interface];
-        // What XDP sends into a veth arrives only if its other end receives as a network card does.
-        run(chain.balancer.command("ethtool").args(["-K", interface, "gro", "on"]))?;
-        let mac = colons(mac);
-        chain.balancer.ip(&format!("neigh replace {host} lladdr {mac} dev {interface} nud permanent"))?;
-    }
-    chain.balancer.ip(&format!("route add {CLIENTS} via {}", chain.client_address()))
-}
-
-/// Has each processor send by a queue of its own (XPS). Else a hash decides, and once a processor receives what
-/// another one sends, it goes on with that as long as there is more: the other one sends without doing the work.
-fn send_where_we_are(namespace: &Namespace, interface: &str) -> Result<()> {
-    for (queue, processor) in cores::BOTH.into_iter().enumerate() {
-        let mask = 1_u32 << processor;
-        let script = format!("echo {mask:x} > /sys/class/net/{interface}/queues/tx-{queue}/xps_cpus");
-        // Its /sys is that of the namespace.
-        run(Command::new("ip").args(["netns", "exec", namespace.name(), "sh", "-c", &script]))?;
-    }
-    Ok(())
-}
-
-fn colons(mac: [u8; 6]) -> String {
-    mac.map(|octet| format!("{octet:02x}")).join(":")
 }
