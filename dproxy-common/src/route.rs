@@ -117,7 +117,7 @@ fn next_hit<T: Tables>(
         if depth <= name.labels {
             let suffix = name.suffix(depth, generation);
             if let Some(index) = probe(tables, half, generation, IndexKey::of_hash(suffix.hash))
-                && let Some(route) = tables.route(half, index)
+                && let Some(route) = foreseen(tables, half, index)
                 && route.name_length == suffix.length
                 && applicable(route, depth, name).target.is_some()
             {
@@ -127,6 +127,13 @@ fn next_hit<T: Tables>(
         step += 1;
     }
     None
+}
+
+/// A route that will be counted if it is of the name.
+#[inline(always)]
+fn foreseen<T: Tables>(tables: &T, half: Half, index: u32) -> Option<&Route> {
+    tables.foresee_count(index);
+    tables.route(half, index)
 }
 
 /// The index of the route whose tag agrees; the builder makes sure that there is at most one. It is in the first bucket

@@ -57,6 +57,10 @@ pub trait Tables {
     fn route_bucket(&self, half: Half, index: u32) -> Option<&RouteBucket>;
     /// A route.
     fn route(&self, half: Half, index: u32) -> Option<&Route>;
+    /// The route that [`Self::route`] is about to give will be counted: has what that takes loaded meanwhile. Only
+    /// time tells whether it was done.
+    #[inline(always)]
+    fn foresee_count(&self, _route: u32) {}
     /// A route's name of more than 40 octets.
     fn long_name(&self, half: Half, index: u32) -> Option<&LongName>;
     /// A pool, by id.

@@ -140,6 +140,16 @@ impl Tables for Maps {
         ROUTES.get(half.entry(index, setting!(routes)))
     }
 
+    /// Most routes are counted at their own place among the routes (`RouteSpace::build`). Of a million routes asked for at
+    /// random, a query takes 160 ns less with both on their way from memory at once (docs/performance.md).
+    #[inline(always)]
+    fn foresee_count(&self, route: u32) {
+        if let Some(counter) = ROUTE_COUNTERS.get_ptr(processor_number() * setting!(route_ids) + route) {
+            // SAFETY: the element is this processor's; nothing is done with what it holds.
+            unsafe { counter.read_volatile() };
+        }
+    }
+
     #[inline(always)]
     fn long_name(&self, half: Half, index: u32) -> Option<&LongName> {
         LONG_NAMES.get(half.entry(index, setting!(long_names)))

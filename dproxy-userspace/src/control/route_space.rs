@@ -122,6 +122,8 @@ impl RouteSpace {
             }
             !name.is_root()
         });
+        // By their ids, so that most have the place of their counter: what the program foresees.
+        named.sort_by_key(|(_, at, below)| if at.target.is_some() { at.route } else { below.route });
         space.lay_out(&named, capacity, &mut rows)?;
         *self = space;
         Ok(rows)

@@ -1,6 +1,7 @@
 //! A generation that was patched decides as one that was built.
 
 pub(super) mod packet_path;
+mod places;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
