@@ -133,7 +133,7 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
     let dproxy = arguments.dproxy.clone().map_or_else(default_binary, Ok)?;
     Ok(Plan {
         rounds: arguments.rounds.unwrap_or(rounds),
-        warm_up: Duration::from_millis(500),
+        warm_up: Duration::from_millis(if arguments.quick { 200 } else { 500 }),
         duration: Duration::from_secs(seconds.into()),
         contestants: chosen(&ALONE, &arguments.contestant),
         side: wanted.contains(&Part::Side).then(|| side_plan(arguments, &wanted, dproxy.clone())),

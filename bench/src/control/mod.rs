@@ -28,8 +28,13 @@ pub use self::edits::Edits;
 pub use self::memory::Memory;
 pub use self::routes::{MOST, SIZES};
 
-/// More than the daemon's tick, at which it tidies up.
-const SETTLE: Duration = Duration::from_secs(3);
+/// What has not changed for that long will not: it is more than the daemon's tick, at which it tidies up.
+const SETTLE: Duration = Duration::from_millis(2500);
+/// By less than that it always changes, octets.
+const STEADY: u64 = 1 << 20;
+/// Between looks, and until there is no point in waiting any more.
+const LOOK: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Routes of which the daemon is asked where they lead, when all have changed: so many, evenly spread.
 const SAMPLE: usize = 1000;
 
@@ -116,10 +121,20 @@ impl Stage<'_> {
         Ok(Size { apply_ms, memory: self.memory()?, edits })
     }
 
+    /// What is taken when nothing happens any more.
     fn memory(&self) -> Result<Memory> {
-        sleep(SETTLE);
-        ensure!(!self.interrupt.came()?, "interrupted");
-        Memory::of(self.daemon.pid())
+        let begin = Instant::now();
+        let (mut memory, mut since) = (Memory::of(self.daemon.pid())?, begin);
+        while since.elapsed() < SETTLE {
+            ensure!(begin.elapsed() < PATIENCE, "the daemon's memory does not settle");
+            ensure!(!self.interrupt.came()?, "interrupted");
+            sleep(LOOK);
+            let now = Memory::of(self.daemon.pid())?;
+            if now.anonymous.abs_diff(memory.anonymous) > STEADY {
+                (memory, since) = (now, Instant::now());
+            }
+        }
+        Ok(memory)
     }
 
     /// Applies a file with so many routes, and so many of them answered. Where the last one leads then shows whether

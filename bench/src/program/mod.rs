@@ -27,7 +27,7 @@ const RUNS_OF_MANY: u32 = 1 << 21;
 
 /// The floor of a quiet processor is at most so many times the least that was seen.
 const QUIET: f64 = 1.1;
-/// So many times as often as necessary it is tried to measure on a quiet processor.
+/// So many times as often as necessary it is tried to measure on a quiet processor, if there is more than one round.
 const ATTEMPTS: u32 = 3;
 /// What was disturbed nevertheless is measured again, so often in all.
 const PASSES: u32 = 2;
@@ -67,24 +67,25 @@ fn measure_here(text: &str, rounds: u32, interrupt: &Interrupt) -> Result<Costs>
     let mut floors = Floors::default();
     // What was disturbed from beginning to end is known only when something else was not.
     for pass in 0..if rounds > 1 { PASSES } else { 1 } {
-        let mut device: Option<Device> = None;
+        let mut loaded: Option<(Device, Repeater)> = None;
         for case in CASES.into_iter().filter(|case| case.name.contains(text)) {
             let before = costs.cases.iter().position(|cost| cost.case.name == case.name);
             if before.is_some_and(|before| !costs.cases[before].is_disturbed(&floors)) {
                 continue;
             }
             // Cases with the same tables are next to each other.
-            if device.as_ref().is_none_or(|device| device.tables() != case.tables) {
-                drop(device.take());
-                let loaded = Device::load(case.tables).with_context(|| case.tables.to_string())?;
+            if loaded.as_ref().is_none_or(|(device, _)| device.tables() != case.tables) {
+                drop(loaded.take());
+                let device = Device::load(case.tables).with_context(|| case.tables.to_string())?;
                 if pass == 0 && case.tables.routes == tables::MOST_ROUTES {
-                    costs.routes_verified = loaded.verify_routes()?;
+                    costs.routes_verified = device.verify_routes()?;
                 }
-                costs.programs = loaded.programs();
-                device = Some(loaded);
+                costs.programs = device.programs();
+                let repeater = Repeater::load(&device)?;
+                loaded = Some((device, repeater));
             }
-            let device = device.as_ref().context("no program")?;
-            let cost = cost(device, case, rounds, &mut floors).with_context(|| case.name)?;
+            let (device, repeater) = loaded.as_mut().context("no program")?;
+            let cost = cost(device, repeater, case, rounds, &mut floors).with_context(|| case.name)?;
             eprintln!("  {:<48} {:>6.1} ns", case.name, median(&cost.samples_ns));
             match before {
                 Some(before) => costs.cases[before] = cost,
@@ -125,17 +126,25 @@ fn median(samples: &[f64]) -> f64 {
     crate::measure::Spread::of(samples.iter().copied()).map_or(f64::NAN, |spread| spread.median)
 }
 
-fn cost(device: &Device, case: Case, rounds: u32, floors: &mut Floors) -> Result<Cost> {
-    let mut repeater = Repeater::load(device, &case)?;
+fn cost(
+    device: &Device,
+    repeater: &mut Repeater,
+    case: Case,
+    rounds: u32,
+    floors: &mut Floors,
+) -> Result<Cost> {
+    repeater.show(device, &case)?;
     let runs = if case.packet.is_random() { RUNS_OF_MANY } else { RUNS };
-    prove(device, &mut repeater, &case, runs)?;
+    prove(device, repeater, &case, runs)?;
     let mut cost = Cost { case, samples_ns: Vec::new(), floor_ns: Vec::new(), disturbed: false };
+    let attempts = if rounds > 1 { ATTEMPTS } else { 1 };
+    let mut least = |turns| least(repeater, &case, turns, attempts, floors);
     for _ in 0..rounds {
-        let (floor, above_floor) = least(&mut repeater, &case, case.packet.is_reply(), floors)?;
+        let (floor, above_floor) = least(case.packet.is_reply())?;
         cost.floor_ns.push(floor);
         cost.samples_ns.push(if case.packet.is_reply() {
             // Of the packets, half were queries.
-            2.0 * above_floor - least(&mut repeater, &case, false, floors)?.1
+            2.0 * above_floor - least(false)?.1
         } else {
             above_floor
         });
@@ -146,18 +155,24 @@ fn cost(device: &Device, case: Case, rounds: u32, floors: &mut Floors) -> Result
 /// What the floor takes, and what the program takes above it: the least of several runs of each, in turn. Whatever else
 /// the processor does only adds to that. A run counts if what it takes to make packets, just before and just after, is
 /// what it takes on a quiet processor; after so many attempts, all do.
-fn least(repeater: &mut Repeater, case: &Case, turns: bool, floors: &mut Floors) -> Result<(f64, f64)> {
+fn least(
+    repeater: &mut Repeater,
+    case: &Case,
+    turns: bool,
+    attempts: u32,
+    floors: &mut Floors,
+) -> Result<(f64, f64)> {
     repeater.turn_around(turns);
     let (parts, runs) = if case.packet.is_random() { (1, RUNS_OF_MANY) } else { (PARTS, RUNS / PARTS) };
     let (mut floor, mut program) = (f64::INFINITY, f64::INFINITY);
     let mut counted = 0;
     let mut before = repeater.run(Measured::Nothing, runs)?;
-    for attempt in 0..ATTEMPTS * parts {
+    for attempt in 0..attempts * parts {
         let with_program = repeater.run(Measured::Program, runs)?;
         let after = repeater.run(Measured::Nothing, runs)?;
         floors.take(case, turns, after);
         let is_quiet = floors.is_quiet(case, turns, before.max(after));
-        if is_quiet || attempt + parts >= ATTEMPTS * parts {
+        if is_quiet || attempt + parts >= attempts * parts {
             floor = floor.min(before).min(after);
             program = program.min(with_program);
             counted += 1;

@@ -1,4 +1,4 @@
-//! The program that makes packets, loaded for one case.
+//! The program that makes packets.
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, MapData, ProgramArray};
@@ -49,19 +49,24 @@ pub enum Measured {
 }
 
 impl Repeater {
-    /// Loads it, and shows it the program under test and the packet of a case.
-    pub fn load(device: &Device, case: &Case) -> Result<Self> {
+    /// Loads it for a program under test.
+    pub fn load(device: &Device) -> Result<Self> {
         let ebpf = Ebpf::load(OBJECT).context("load the benchmark's programs")?;
-        let packet = Device::query(&case.packet.question())?;
-        let names = if case.packet.is_random() { device.tables().random_routes() } else { 1 };
-        let variation = Variation { runs: 0, names_mask: names - 1, turns: 0 };
-        let mut repeater = Self { ebpf, packet, program: device.program()?.id, variation };
-        let template = template(&repeater.packet).context("a packet without headers")?;
-        repeater.array("TEMPLATE")?.set(0, template, 0)?;
+        let variation = Variation { runs: 0, names_mask: 0, turns: 0 };
+        let mut repeater = Self { ebpf, packet: Vec::new(), program: device.program()?.id, variation };
         for name in ["repeat", "nothing"] {
             repeater.xdp(name)?.load().with_context(|| format!("load the benchmark's program {name}"))?;
         }
         Ok(repeater)
+    }
+
+    /// Shows it the packet of a case.
+    pub fn show(&mut self, device: &Device, case: &Case) -> Result<()> {
+        self.packet = Device::query(&case.packet.question())?;
+        let names = if case.packet.is_random() { device.tables().random_routes() } else { 1 };
+        self.variation = Variation { runs: 0, names_mask: names - 1, turns: 0 };
+        let template = template(&self.packet).context("a packet without headers")?;
+        Ok(self.array("TEMPLATE")?.set(0, template, 0)?)
     }
 
     /// Whether every other packet is to be what the program has sent, turned around.
