@@ -59,6 +59,13 @@ impl TcpAsker {
         self.stream.write_all(&octets).unwrap();
     }
 
+    /// Ends the connection, and waits until the other side has done so, too.
+    pub fn close(mut self) {
+        self.end();
+        let rest = self.stream.read_to_end(&mut Vec::new());
+        rest.unwrap_or_else(|error| panic!("the other side does not close: {error}"));
+    }
+
     /// Sends no more. What is under way still comes.
     pub fn end(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
