@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::flights::Ticket;
-use super::random::Random;
+use crate::random::Random;
 
 /// IDs are random: they are their own hash.
 #[derive(Default)]

@@ -17,7 +17,6 @@ mod ids;
 mod limits;
 mod message;
 mod proxy_protocol;
-mod random;
 mod reason;
 mod sockets;
 mod tcp;

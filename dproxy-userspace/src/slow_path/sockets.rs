@@ -11,6 +11,7 @@ use nix::sys::socket::{
 };
 
 use super::SlowPathError;
+use crate::datagrams::queue_errors;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -140,7 +141,7 @@ pub(super) fn connected_udp(backend: SocketAddr) -> io::Result<OwnedFd> {
     let socket = open(backend, SockType::Datagram)?;
     large_receive_buffer(&socket);
     ignore_path_mtu(&socket, backend)?;
-    queue_errors(&socket, backend)?;
+    queue_errors(socket.as_fd(), backend.is_ipv4())?;
     let socket = UdpSocket::from(socket);
     socket.connect(backend)?;
     Ok(socket.into())
@@ -164,14 +165,6 @@ fn ignore_path_mtu(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
         SocketAddr::V6(_) => {
             set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT)
         }
-    }
-}
-
-/// Keeps ICMP errors with the datagram that each is about (ip(7), `IP_RECVERR`).
-fn queue_errors(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
-    match address {
-        SocketAddr::V4(_) => set(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1),
-        SocketAddr::V6(_) => set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1),
     }
 }
 

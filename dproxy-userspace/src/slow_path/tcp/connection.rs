@@ -16,11 +16,11 @@ use tokio::time::timeout;
 use super::buffers::{Alarm, Input, Output, split};
 use super::pool::Pool;
 use super::{Failure, TURNS, Tcp};
+use crate::random::Random;
 use crate::slow_path::Reason;
 use crate::slow_path::counters::{add, take_one};
 use crate::slow_path::flights::Ticket;
 use crate::slow_path::ids::{ById, Waiting};
-use crate::slow_path::random::Random;
 
 /// How long a connection may be idle: less than servers allow, or they close it just when it is needed.
 const IDLE: Duration = Duration::from_secs(5);

@@ -38,9 +38,9 @@ use self::transfer::Transfers;
 use super::Reason;
 use super::flights::Flights;
 use super::limits::Full;
-use super::random::Random;
 use super::sockets::{Listening, tcp_listener};
 use super::worker::Worker;
+use crate::random::Random;
 
 /// Octets that are read at once.
 const SCRATCH: usize = 64 << 10;

@@ -87,8 +87,8 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
     use crate::slow_path::flights::Ticket;
-    use crate::slow_path::random::Random;
 
     #[test]
     fn a_backend_that_does_not_read_gets_only_so_much() {

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
+use crate::random::Random;
 use crate::slow_path::flights::Ticket;
 use crate::slow_path::ids::Waiting;
-use crate::slow_path::random::Random;
 use crate::slow_path::sockets;
 
 /// The number of the first one: beyond those of listeners.

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::backend::BackendSocket;
+use crate::random::Random;
 use crate::slow_path::Forward;
 use crate::slow_path::flights::Ticket;
-use crate::slow_path::random::Random;
 
 /// A query that waits for its reply.
 pub(super) struct Flight {

@@ -6,8 +6,6 @@
 //! more than all the rest in userspace.
 
 mod backend;
-mod batch;
-mod errors;
 mod flight;
 mod forward;
 mod reply;
@@ -29,14 +27,14 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use tracing::error;
 
 use self::backend::{BackendSocket, Backends};
-use self::batch::{Received, Sender};
 use self::flight::Flight;
 use super::bell::Bell;
 use super::flights::{Flights, Ticket};
-use super::random::Random;
 use super::sockets::{Listening, hear_nobody};
 use super::worker::Worker;
 use super::{Asked, Decision, Reason};
+use crate::datagrams::{Received, Sender, next_error};
+use crate::random::Random;
 
 /// How exactly time is kept.
 const GRAIN: Duration = Duration::from_millis(10);
@@ -216,8 +214,8 @@ impl Udp {
 
     /// Hears what became of queries that did not arrive.
     fn on_errors(&self, state: &mut State, socket: &Rc<BackendSocket>) {
-        while let Some(quoted) = errors::next(socket.as_fd()) {
-            self.undeliverable(state, socket, &quoted);
+        while let Some(undelivered) = next_error(socket.as_fd()) {
+            self.undeliverable(state, socket, &undelivered.quoted);
         }
         self.flush(state);
     }

@@ -5,8 +5,8 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use super::backend::BackendSocket;
-use super::batch::{BATCH, Datagram};
 use super::{Octets, Outbound, State, Udp};
+use crate::datagrams::{BATCH, Datagram};
 use crate::slow_path::{Reason, proxy_protocol};
 
 impl Udp {

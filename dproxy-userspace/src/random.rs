@@ -5,18 +5,18 @@ const AT_ONCE: usize = 256;
 
 /// A supply of random numbers from the kernel (getrandom(2)).
 #[derive(Debug)]
-pub(super) struct Random {
+pub struct Random {
     octets: [u8; AT_ONCE],
     used: usize,
 }
 
 impl Random {
-    pub(super) const fn new() -> Self {
+    pub const fn new() -> Self {
         Self { octets: [0; AT_ONCE], used: AT_ONCE }
     }
 
     /// The next one.
-    pub(super) fn next_u16(&mut self) -> u16 {
+    pub fn next_u16(&mut self) -> u16 {
         if self.used + 2 > AT_ONCE {
             self.refill();
         }

@@ -8,7 +8,7 @@ use std::ptr;
 use libc::{iovec, mmsghdr, msghdr, sockaddr_in, sockaddr_in6, sockaddr_storage};
 
 /// Datagrams received or sent at once.
-pub(super) const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 /// Octets of the longest datagram.
 const LONGEST: usize = 65535;
 
@@ -16,7 +16,7 @@ const LONGEST: usize = 65535;
 ///
 /// Each has room for the longest there is. That is 4 MiB of addresses, but the kernel gives memory only to
 /// pages that something was written to.
-pub(super) struct Received {
+pub struct Received {
     octets: Vec<u8>,
     addresses: Vec<sockaddr_storage>,
     vectors: Vec<iovec>,
@@ -36,7 +36,7 @@ fn empty_address() -> sockaddr_storage {
 }
 
 impl Received {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         let mut this = Self {
             octets: vec![0; BATCH * LONGEST],
             addresses: vec![empty_address(); BATCH],
@@ -54,7 +54,7 @@ impl Received {
     }
 
     /// Receives what is there, up to a batch; returns how many. Fewer than [`BATCH`]: there was no more.
-    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         for header in &mut self.headers {
             header.msg_hdr.msg_namelen = size_of::<sockaddr_storage>() as u32;
         }
@@ -73,44 +73,44 @@ impl Received {
     }
 
     /// A datagram of the batch received last.
-    pub(super) fn octets(&mut self, index: usize) -> &mut [u8] {
+    pub fn octets(&mut self, index: usize) -> &mut [u8] {
         let length = self.headers.get(index).map_or(0, |header| header.msg_len as usize);
         let begin = index * LONGEST;
         self.octets.get_mut(begin..begin + length).unwrap_or_default()
     }
 
     /// The same, to look at.
-    pub(super) fn peek(&self, index: usize) -> &[u8] {
+    pub fn peek(&self, index: usize) -> &[u8] {
         let length = self.headers.get(index).map_or(0, |header| header.msg_len as usize);
         let begin = index * LONGEST;
         self.octets.get(begin..begin + length).unwrap_or_default()
     }
 
     /// Where it came from.
-    pub(super) fn sender(&self, index: usize) -> Option<SocketAddr> {
+    pub fn sender(&self, index: usize) -> Option<SocketAddr> {
         address(self.addresses.get(index)?)
     }
 }
 
 /// A datagram to send, in two parts.
-pub(super) struct Datagram<'a> {
+pub struct Datagram<'a> {
     /// In front of the message; may be empty.
-    pub(super) prefix: &'a [u8],
+    pub prefix: &'a [u8],
     /// The message.
-    pub(super) message: &'a [u8],
+    pub message: &'a [u8],
     /// Where to, on a socket that is not connected.
-    pub(super) to: Option<SocketAddr>,
+    pub to: Option<SocketAddr>,
 }
 
 /// Arrays for sending, kept from one time to the next.
-pub(super) struct Sender {
+pub struct Sender {
     addresses: Vec<sockaddr_storage>,
     vectors: Vec<[iovec; 2]>,
     headers: Vec<mmsghdr>,
 }
 
 impl Sender {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             addresses: vec![empty_address(); BATCH],
             vectors: vec![[NO_VECTOR; 2]; BATCH],
@@ -122,7 +122,7 @@ impl Sender {
     ///
     /// On a connected socket, the first error may be what an earlier datagram met with; it is gone then, and the
     /// same datagram is tried once more.
-    pub(super) fn send<'a>(
+    pub fn send<'a>(
         &mut self,
         socket: BorrowedFd<'_>,
         datagrams: impl Iterator<Item = Datagram<'a>>,
