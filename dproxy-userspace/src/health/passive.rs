@@ -34,7 +34,9 @@ const KEPT: Duration = Duration::from_millis(1200);
 const GRACE: Duration = Duration::from_millis(100);
 /// No reply for so long is silence.
 pub const PATIENCE: Duration = Duration::from_millis(200);
-/// The same for who is slow at any time.
+/// Readings come at even intervals, but for this: the one that is due when patience ends may be a little early.
+const NOISE: Duration = Duration::from_millis(10);
+/// Patience with who is slow at any time.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(1);
 /// Queries without a reply that are silence.
 const SILENT_QUERIES: u64 = 10;
@@ -132,15 +134,15 @@ impl Window {
         (sent.queries, replied.replies.min(sent.queries))
     }
 
-    /// Have there been replies of late?
+    /// Have there been replies of late, and no query without one since?
     pub fn has_replies(&self, now: Instant) -> bool {
-        self.failing(now).0 > 0
+        self.silent_since.is_none() && self.failing(now).0 > 0
     }
 
     /// Is it silent, though it had time enough? `usual` is how long it takes to reply.
     pub fn silence(&self, usual: Duration, now: Instant) -> Option<Cause> {
         let time = now.duration_since(self.silent_since?);
-        if time < (usual * 4).clamp(PATIENCE, LONGEST_PATIENCE) {
+        if time + NOISE < (usual * 4).clamp(PATIENCE, LONGEST_PATIENCE) {
             return None;
         }
         let missed = self.unanswered.iter().filter(|(at, _)| now.duration_since(*at) >= GRACE);
