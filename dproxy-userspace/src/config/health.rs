@@ -68,7 +68,7 @@ pub struct Check {
     pub serial_lag: Option<u32>,
     /// From one check to the next: 50 ms to 1 h.
     pub interval: Duration,
-    /// How long a reply may take: 10 ms to 1 min; `None`: as long as the interval, but 1 s at most.
+    /// How long a reply may take: 10 ms to 1 min; `None`: half of the interval, but 1 s at most.
     pub timeout: Option<Duration>,
     /// So many checks in a row must succeed until it is up: 1 to 100.
     pub rise: u32,
@@ -104,7 +104,7 @@ impl Default for Check {
 impl Check {
     /// How long a reply may take.
     pub fn patience(&self) -> Duration {
-        self.timeout.unwrap_or(self.interval.min(Duration::from_secs(1)))
+        self.timeout.unwrap_or((self.interval / 2).min(Duration::from_secs(1)))
     }
 
     /// Response codes that a healthy backend may give to a query for `name`. Unless somebody says, it is any but
@@ -260,10 +260,10 @@ mod tests {
     }
 
     #[test]
-    fn patience_is_no_longer_than_the_interval() {
+    fn patience_is_half_of_the_interval_and_no_more_than_a_second() {
         let of = |interval, timeout| Check { interval, timeout, ..Check::default() }.patience();
         let [short, second, long] = [200, 1000, 5000].map(Duration::from_millis);
-        assert_eq!([of(short, None), of(second, None), of(long, None)], [short, second, second]);
+        assert_eq!([of(short, None), of(second, None), of(long, None)], [short / 2, second / 2, second]);
         assert_eq!(of(short, Some(long)), long, "unless somebody says so");
     }
 

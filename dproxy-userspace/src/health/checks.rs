@@ -1,20 +1,20 @@
 //! All members together: who is due, and who changes. Pure.
 
 mod evidence;
+mod lag;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::cause::{Cause, Failure};
+use super::cause::Cause;
 use super::kept::Kept;
 use super::member::{Member, Now, Outcome, State, Transition};
 use super::passive::Window;
 use super::question::{Question, Said};
 use super::schedule::{Schedule, place};
-use super::serials;
-use crate::config::Check;
+use crate::config::{Check, Transport};
 
 /// A member: its pool, and where it listens.
 pub type Id = (Arc<str>, SocketAddr);
@@ -43,6 +43,15 @@ pub struct Task {
     pub question: Arc<Question>,
     /// Over TCP, too, if that is wanted of the pool at all?
     pub with_tcp: bool,
+}
+
+impl Task {
+    /// Is it asked over this transport?
+    pub fn is_over(&self, transport: Transport) -> bool {
+        let transports = &self.question.transports;
+        let is_due = transport != Transport::Tcp || self.with_tcp || transports[..] == [Transport::Tcp];
+        is_due && transports.contains(&transport)
+    }
 }
 
 /// How a check ended.
@@ -105,24 +114,42 @@ struct Entry {
 /// All members.
 #[derive(Debug)]
 pub struct Checks {
-    pools: BTreeMap<Arc<str>, PoolSpec>,
+    pools: BTreeMap<Arc<str>, Arc<PoolSpec>>,
     entries: BTreeMap<Id, Entry>,
     schedule: Schedule<Id>,
     /// Who was down when the daemon ended, and has not been asked for yet.
     kept: Kept,
+    /// The highest serial of each pool, and when all of its members were last looked at.
+    highest: BTreeMap<Arc<str>, (Instant, u32)>,
+    /// One check of so many goes over TCP, while all is well.
+    tcp_each: u64,
 }
+
+/// Checks a second that go over TCP, while all is well: each takes as much of us as ten over UDP.
+const TCP_A_SECOND: f64 = 200.0;
+/// One check of so many goes over TCP, however many there are.
+const TCP_RAREST: u64 = 10;
 
 impl Checks {
     /// Nobody yet. `kept` says who was down when the daemon ended.
     pub fn new(kept: Kept, now: Now) -> Self {
         let schedule = Schedule::new(now.instant);
-        Self { pools: BTreeMap::new(), entries: BTreeMap::new(), schedule, kept }
+        Self {
+            pools: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            schedule,
+            kept,
+            highest: BTreeMap::new(),
+            tcp_each: 1,
+        }
     }
 
     /// Sets who is to be checked, and how. Who stays keeps what is known of it.
     pub fn configure(&mut self, specs: Vec<PoolSpec>, now: Now) {
-        let pools: BTreeMap<Arc<str>, PoolSpec> =
-            specs.into_iter().map(|spec| (Arc::clone(&spec.name), spec)).collect();
+        let pools: BTreeMap<Arc<str>, Arc<PoolSpec>> =
+            specs.into_iter().map(|spec| (Arc::clone(&spec.name), Arc::new(spec))).collect();
+        self.tcp_each = tcp_each(pools.values().map(AsRef::as_ref));
+        self.highest.clear();
         let schedule = &mut self.schedule;
         self.entries.retain(|id, entry| {
             let stays = pools.get(&id.0).is_some_and(|spec| spec.members.contains(&id.1));
@@ -192,12 +219,13 @@ impl Checks {
             if now.duration_since(due) > spec.check.interval / 2 {
                 // The daemon was held up. All at once is no way to catch up.
                 let next = self.schedule.next(entry.place, spec.check.interval, spec.check.jitter, now);
-                let spec = spec.clone();
+                let spec = Arc::clone(spec);
                 self.plan(&id, &spec, Some(next));
                 continue;
             }
             entry.is_asked = true;
-            let (question, with_tcp) = (Arc::clone(&spec.question), entry.member.wants_tcp());
+            let (question, with_tcp) =
+                (Arc::clone(&spec.question), entry.member.wants_tcp(self.tcp_each, entry.place));
             tasks.push(Task { id, question, with_tcp });
         }
         tasks
@@ -205,13 +233,13 @@ impl Checks {
 
     /// Takes note of how a check ended.
     pub fn note(&mut self, id: &Id, report: &Report, now: Now) -> Option<Change> {
-        let spec = self.pools.get(&id.0)?.clone();
+        let spec = Arc::clone(self.pools.get(&id.0)?);
         let entry = self.entries.get_mut(id)?;
         entry.is_asked = false;
         if let Some(serial) = report.said.serial {
             entry.serial = Some(serial);
         }
-        let outcome = self.with_lag(id, &spec.check, &report.outcome);
+        let outcome = self.with_lag(id, &spec.check, &report.outcome, now.instant);
         let entry = self.entries.get_mut(id)?;
         let transition = entry.member.note_check(&outcome, &spec.check, now);
         if transition.as_ref().is_some_and(|transition| transition.to == State::Up) {
@@ -223,22 +251,6 @@ impl Checks {
         };
         self.plan(id, &spec, Some(due));
         self.change(id, transition, now)
-    }
-
-    /// A success is none if the zone is too old.
-    fn with_lag(&self, id: &Id, check: &Check, outcome: &Outcome) -> Outcome {
-        let (Some(allowed), Outcome::Success(time)) = (check.serial_lag, outcome) else {
-            return outcome.clone();
-        };
-        let of_pool = self.entries.iter().filter(|(other, _)| other.0 == id.0);
-        let highest = serials::highest(of_pool.filter_map(|(_, entry)| entry.serial));
-        let serial = self.entries.get(id).and_then(|entry| entry.serial);
-        match serial.zip(highest) {
-            Some((serial, highest)) if serials::lag(serial, highest) > allowed => {
-                Outcome::Failure(Failure::Lag { serial, highest }, *time)
-            }
-            Some(_) | None => outcome.clone(),
-        }
     }
 
     fn change(&self, id: &Id, transition: Option<Transition>, now: Now) -> Option<Change> {
@@ -261,6 +273,14 @@ impl Checks {
         };
         self.entries.iter().map(|(id, entry)| (id.clone(), portrait(entry))).collect()
     }
+}
+
+/// One check of how many goes over TCP: all of them, unless there are too many for that.
+fn tcp_each<'s>(specs: impl Iterator<Item = &'s PoolSpec>) -> u64 {
+    let is_both = |spec: &&PoolSpec| spec.check.active && spec.question.transports.len() > 1;
+    let a_second = |spec: &PoolSpec| spec.members.len() as f64 / spec.check.interval.as_secs_f64();
+    let checks: f64 = specs.filter(is_both).map(a_second).sum();
+    ((checks / TCP_A_SECOND).ceil() as u64).clamp(1, TCP_RAREST)
 }
 
 #[cfg(test)]

@@ -60,9 +60,6 @@ pub enum Outcome {
 const FLAPPING: Duration = Duration::from_secs(60);
 /// How long who is flapping is held down at first, and at most.
 const HOLD: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
-/// Checks from one over TCP to the next, while all is well: each takes ten times as long as one over UDP.
-const TCP_EACH: u64 = 5;
-
 /// A member.
 #[derive(Clone, Debug)]
 pub struct Member {
@@ -166,9 +163,11 @@ impl Member {
         self.held_until.filter(|_| self.state == State::Down)
     }
 
-    /// Does the next check go over TCP, too?
-    pub fn wants_tcp(&self) -> bool {
-        self.state != State::Up || self.failures > 0 || self.checks.is_multiple_of(TCP_EACH)
+    /// Does the next check go over TCP, too? While all is well, one of `each` does; `place` says which one, so that not all
+    /// members come to it together.
+    pub fn wants_tcp(&self, each: u64, place: u64) -> bool {
+        let is_its_turn = self.checks.wrapping_add(place).is_multiple_of(each);
+        self.state != State::Up || self.failures > 0 || is_its_turn
     }
 
     /// Takes note of a check.

@@ -1,6 +1,7 @@
 //! Whether backends do their work: checks, and what becomes of real queries. ARCHITECTURE.md has the picture.
 //!
-//! A backend is looked at as a member of a pool. All but [`probe`] and [`worker`] is pure: the time is an argument.
+//! A backend is looked at as a member of a pool. All but [`probe`], [`udp`], [`worker`] and [`kept`] is pure: the time is
+//! an argument.
 
 mod cause;
 mod checks;
@@ -12,6 +13,7 @@ mod probe;
 mod question;
 mod schedule;
 mod serials;
+mod udp;
 mod worker;
 
 pub use cause::{Cause, Failure};

@@ -1,4 +1,4 @@
-//! Makes a check: asks a backend over UDP and TCP.
+//! Makes a check: asks a backend over TCP, and says what the ends of a check mean. [`udp`](super::udp) asks over UDP.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind};
@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, UdpSocket};
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -17,41 +17,26 @@ use super::question::{Question, Said};
 use crate::config::Transport;
 
 /// What became of asking over one transport.
-enum Ended {
+#[derive(Debug)]
+pub enum Ended {
+    /// The reply is right.
     Right(Said),
+    /// It is not, or there is none.
     Wrong(Failure),
+    /// Nobody can say.
     Void(Void),
 }
 
-/// Asks a backend, from this address of ours if it is known which, and says how that ended.
-pub async fn ask(target: SocketAddr, source: Option<IpAddr>, question: &Question, with_tcp: bool) -> Report {
-    let begin = Instant::now();
-    let udp = async {
-        let wanted = question.transports.contains(&Transport::Udp);
-        if !wanted {
-            return (None, begin.elapsed());
-        }
-        let ended = over(Transport::Udp, question, ask_udp(target, source, question)).await;
-        (Some(ended), begin.elapsed())
-    };
-    let tcp = async {
-        let is_only = question.transports == [Transport::Tcp];
-        let wanted = question.transports.contains(&Transport::Tcp) && (with_tcp || is_only);
-        if wanted {
-            Some(over(Transport::Tcp, question, ask_tcp(target, source, question)).await)
-        } else {
-            None
-        }
-    };
-    let ((udp, udp_time), tcp) = tokio::join!(udp, tcp);
-    // Over UDP, if it was asked so: TCP takes longer, and is not always asked.
-    let took = if udp.is_some() { udp_time } else { begin.elapsed() };
+/// What a check was worth that ended so over UDP and over TCP, after so long, if it was made so. It took as long as it
+/// did over UDP, if it was made so: TCP takes longer, and is not always asked.
+pub fn report(target: SocketAddr, udp: Option<(Ended, Duration)>, tcp: Option<(Ended, Duration)>) -> Report {
+    let took = udp.as_ref().or(tcp.as_ref()).map(|(_, took)| *took).unwrap_or_default();
     let mut report = Report { outcome: Outcome::Success(took), said: Said::default() };
-    for ended in udp.into_iter().chain(tcp) {
+    for (ended, took) in udp.into_iter().chain(tcp) {
         match (ended, &report.outcome) {
             (Ended::Right(said), _) => report.said.serial = report.said.serial.or(said.serial),
-            (Ended::Wrong(_), Outcome::Failure(..)) | (Ended::Void(_), Outcome::Failure(..)) => {}
-            (Ended::Wrong(failure), _) => report.outcome = Outcome::Failure(failure, begin.elapsed()),
+            (Ended::Wrong(_) | Ended::Void(_), Outcome::Failure(..)) => {}
+            (Ended::Wrong(failure), _) => report.outcome = Outcome::Failure(failure, took),
             (Ended::Void(why), _) => {
                 debug!("the check of {target} says nothing: {why}");
                 report.outcome = Outcome::Void;
@@ -61,44 +46,25 @@ pub async fn ask(target: SocketAddr, source: Option<IpAddr>, question: &Question
     report
 }
 
-/// Bounds the time; tells a backend that is late from a daemon that is.
-async fn over(transport: Transport, question: &Question, ask: impl Future<Output = Ended>) -> Ended {
+/// Asks a backend over TCP, from this address of ours if it is known which, and says how that ended, and how long it
+/// took.
+pub async fn over_tcp(target: SocketAddr, source: Option<IpAddr>, question: &Question) -> (Ended, Duration) {
     let begin = Instant::now();
-    match timeout(question.patience, ask).await {
+    let ended = match timeout(question.patience, ask_tcp(target, source, question)).await {
         Ok(ended) => ended,
-        Err(_) if begin.elapsed() > question.patience + question.patience / 2 + SLACK => {
-            Ended::Void(Void::Stalled)
-        }
-        Err(_) => Ended::Wrong(Failure::Timeout(transport, question.patience)),
-    }
+        Err(_) if is_stalled(begin.elapsed(), question.patience) => Ended::Void(Void::Stalled),
+        Err(_) => Ended::Wrong(Failure::Timeout(Transport::Tcp, question.patience)),
+    };
+    (ended, begin.elapsed())
+}
+
+/// Was it this daemon that came late, after so long without a reply, and not the backend?
+pub fn is_stalled(waited: Duration, patience: Duration) -> bool {
+    waited > patience + patience / 2 + SLACK
 }
 
 /// A processor that is busy wakes us so much late at times.
 const SLACK: Duration = Duration::from_millis(20);
-
-async fn ask_udp(target: SocketAddr, source: Option<IpAddr>, question: &Question) -> Ended {
-    let socket = match UdpSocket::bind(local(target, source)).await {
-        Ok(socket) => socket,
-        Err(error) => return Ended::Void(not_ours(error, source)),
-    };
-    let id = random_id();
-    let sent = async {
-        socket.connect(target).await?;
-        socket.send(&question.message(id)).await
-    };
-    if let Err(error) = sent.await {
-        return failed(Transport::Udp, &error);
-    }
-    let mut buffer = vec![0; 4096];
-    loop {
-        match socket.recv(&mut buffer).await {
-            // Somebody else may be guessing: what is no response is not waited for any less.
-            Ok(length) if !question.is_response(&buffer[..length], id) => {}
-            Ok(length) => return judged(question, &buffer[..length], Transport::Udp),
-            Err(error) => return failed(Transport::Udp, &error),
-        }
-    }
-}
 
 async fn ask_tcp(target: SocketAddr, source: Option<IpAddr>, question: &Question) -> Ended {
     let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
@@ -129,11 +95,13 @@ async fn ask_tcp(target: SocketAddr, source: Option<IpAddr>, question: &Question
     }
 }
 
-fn judged(question: &Question, response: &[u8], transport: Transport) -> Ended {
+/// What a response is worth.
+pub fn judged(question: &Question, response: &[u8], transport: Transport) -> Ended {
     question.judge(response, transport).map_or_else(Ended::Wrong, Ended::Right)
 }
 
-fn local(target: SocketAddr, source: Option<IpAddr>) -> SocketAddr {
+/// The address to ask from.
+pub fn local(target: SocketAddr, source: Option<IpAddr>) -> SocketAddr {
     let any = match target {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
@@ -141,7 +109,8 @@ fn local(target: SocketAddr, source: Option<IpAddr>) -> SocketAddr {
     SocketAddr::new(source.unwrap_or(any), 0)
 }
 
-fn not_ours(error: io::Error, source: Option<IpAddr>) -> Void {
+/// Why there is no socket with that address.
+pub fn not_ours(error: io::Error, source: Option<IpAddr>) -> Void {
     match source {
         Some(source) if error.kind() == ErrorKind::AddrNotAvailable => Void::Source(source),
         Some(_) | None => Void::Local(error.to_string()),
@@ -155,7 +124,7 @@ const NO_WAY: [ErrorKind; 3] =
 const BROKEN: [ErrorKind; 3] = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
 
 /// What an error says about the backend, if it says anything.
-fn failed(transport: Transport, error: &io::Error) -> Ended {
+pub fn failed(transport: Transport, error: &io::Error) -> Ended {
     let kind = error.kind();
     if kind == ErrorKind::ConnectionRefused {
         Ended::Wrong(Failure::Closed(transport))

@@ -15,15 +15,20 @@ use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::warn;
 
-use super::checks::{Change, Checks, Id, Picture, PoolSpec, Report};
+use super::cause::Void;
+use super::checks::{Change, Checks, Id, Picture, PoolSpec, Task};
 use super::kept::Kept;
-use super::member::{Now, Outcome};
+use super::member::Now;
 use super::passive::Counts;
-use super::probe;
-use super::question::Said;
+use super::probe::{self, Ended};
+use super::udp::{Answer, Udp};
+use crate::config::Transport;
 
 /// How often the engine gets a picture when nothing changes.
 const PICTURES: Duration = Duration::from_secs(1);
+
+/// Who is due within so short a time is asked together with who is due now: fewer times to wake up.
+const TOGETHER: Duration = Duration::from_millis(5);
 
 /// What the engine tells the thread.
 enum Order {
@@ -64,7 +69,9 @@ impl Checker {
             let worker = Worker {
                 checks: Checks::new(kept.clone(), Now::read()),
                 sources: BTreeMap::new(),
-                running: JoinSet::new(),
+                udp: Udp::new(),
+                tcp: JoinSet::new(),
+                tcp_tasks: HashMap::new(),
                 asked: HashMap::new(),
                 news: sender,
                 folder,
@@ -112,12 +119,24 @@ impl Drop for Checker {
 struct Worker {
     checks: Checks,
     sources: BTreeMap<SocketAddr, IpAddr>,
-    running: JoinSet<(Id, Report)>,
+    udp: Udp,
+    tcp: JoinSet<(Ended, Duration)>,
     /// Whom each task asks.
-    asked: HashMap<TaskId, Id>,
+    tcp_tasks: HashMap<TaskId, Id>,
+    /// Who is being asked.
+    asked: HashMap<Id, Asked>,
     news: mpsc::UnboundedSender<News>,
     folder: Option<PathBuf>,
     kept: Kept,
+}
+
+/// A check that has not ended.
+#[derive(Default)]
+struct Asked {
+    /// How many transports have not answered.
+    waits: usize,
+    udp: Option<(Ended, Duration)>,
+    tcp: Option<(Ended, Duration)>,
 }
 
 impl Worker {
@@ -125,7 +144,8 @@ impl Worker {
         let mut pictures = interval(PICTURES);
         pictures.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.ask_who_is_due();
+            let changes = self.ask_who_is_due();
+            self.tell_changes(changes);
             let due = self.checks.next_due();
             let waiting = async {
                 match due {
@@ -138,16 +158,18 @@ impl Worker {
                     Some(order) => self.follow(order),
                     None => return,
                 },
-                Some(ended) = self.running.join_next_with_id() => self.note(ended),
+                Some(ended) = self.tcp.join_next_with_id() => self.note_tcp(ended),
+                () = self.udp.ready() => {
+                    let answers = self.udp.receive();
+                    self.note_udp(answers)
+                }
                 () = waiting => continue,
                 _ = pictures.tick() => {
                     self.tell(Vec::new());
                     continue;
                 }
             };
-            if !changes.is_empty() {
-                self.tell(changes);
-            }
+            self.tell_changes(changes);
         }
     }
 
@@ -167,40 +189,83 @@ impl Worker {
         }
     }
 
-    fn ask_who_is_due(&mut self) {
-        for task in self.checks.due(Now::read().instant) {
-            let (id, target) = (task.id.clone(), task.id.1);
-            let source = self.sources.get(&target).copied();
-            let running = self.running.spawn(async move {
-                let report = probe::ask(target, source, &task.question, task.with_tcp).await;
-                (task.id, report)
-            });
-            self.asked.insert(running.id(), id);
+    fn ask_who_is_due(&mut self) -> Vec<Change> {
+        let now = Now::read().instant;
+        let tasks = self.checks.due(now + TOGETHER);
+        if tasks.is_empty() {
+            return Vec::new();
         }
+        let mut failed = Vec::new();
+        for task in tasks {
+            let [over_udp, over_tcp] =
+                [Transport::Udp, Transport::Tcp].map(|transport| task.is_over(transport));
+            let Task { id, question, .. } = task;
+            let source = self.sources.get(&id.1).copied();
+            let asked = Asked { waits: usize::from(over_udp) + usize::from(over_tcp), ..Asked::default() };
+            self.asked.insert(id.clone(), asked);
+            if over_tcp {
+                let (target, question) = (id.1, Arc::clone(&question));
+                let task = self.tcp.spawn(async move { probe::over_tcp(target, source, &question).await });
+                self.tcp_tasks.insert(task.id(), id.clone());
+            }
+            if over_udp {
+                failed.extend(self.udp.ask(id, source, question, now));
+            }
+        }
+        failed.extend(self.udp.flush());
+        self.note_udp(failed)
     }
 
-    /// Takes note of a check that has ended, and of all others that have.
-    fn note(&mut self, first: Result<(TaskId, (Id, Report)), JoinError>) -> Vec<Change> {
+    fn note_udp(&mut self, answers: Vec<Answer>) -> Vec<Change> {
+        let now = Now::read();
+        let note = |Answer { id, ended, took }| {
+            let asked = self.asked.get_mut(&id)?;
+            asked.udp = Some((ended, took));
+            self.note(&id, now)
+        };
+        answers.into_iter().filter_map(note).collect()
+    }
+
+    /// Takes note of a task that has ended, and of all others that have.
+    fn note_tcp(&mut self, first: Result<(TaskId, (Ended, Duration)), JoinError>) -> Vec<Change> {
         let now = Now::read();
         let mut changes = Vec::new();
         let mut next = Some(first);
-        while let Some(ended) = next {
-            let (id, report) = match ended {
-                Ok((task, (id, report))) => {
-                    self.asked.remove(&task);
-                    (id, report)
-                }
+        while let Some(result) = next {
+            let (task, ended) = match result {
+                Ok((task, ended)) => (task, ended),
                 Err(error) => {
                     // A bug of ours must not leave a member unasked for good.
-                    let Some(id) = self.asked.remove(&error.id()) else { break };
-                    warn!("the check of {} of pool {} broke off: {error}", id.1, id.0);
-                    (id, Report { outcome: Outcome::Void, said: Said::default() })
+                    warn!("a check over TCP broke off: {error}");
+                    (error.id(), (Ended::Void(Void::Local(error.to_string())), Duration::ZERO))
                 }
             };
-            changes.extend(self.checks.note(&id, &report, now));
-            next = self.running.try_join_next_with_id();
+            if let Some(id) = self.tcp_tasks.remove(&task)
+                && let Some(asked) = self.asked.get_mut(&id)
+            {
+                asked.tcp = Some(ended);
+                changes.extend(self.note(&id, now));
+            }
+            next = self.tcp.try_join_next_with_id();
         }
         changes
+    }
+
+    /// Another transport of a check has ended; with the last one, the check has.
+    fn note(&mut self, id: &Id, now: Now) -> Option<Change> {
+        let asked = self.asked.get_mut(id)?;
+        asked.waits = asked.waits.saturating_sub(1);
+        if asked.waits > 0 {
+            return None;
+        }
+        let Asked { udp, tcp, .. } = self.asked.remove(id)?;
+        self.checks.note(id, &probe::report(id.1, udp, tcp), now)
+    }
+
+    fn tell_changes(&mut self, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            self.tell(changes);
+        }
     }
 
     fn tell(&mut self, changes: Vec<Change>) {

@@ -60,7 +60,7 @@ impl Checks {
     }
 
     fn note_evidence(&mut self, id: &Id, evidence: Evidence, now: Now) -> Option<Change> {
-        let spec = self.pools.get(&id.0)?.clone();
+        let spec = Arc::clone(self.pools.get(&id.0)?);
         let entry = self.entries.get_mut(id)?;
         let (transition, is_news) = match evidence {
             Evidence::Proof(cause) => (entry.member.note_proof(cause, now), true),

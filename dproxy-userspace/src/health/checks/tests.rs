@@ -2,7 +2,7 @@ use std::time::UNIX_EPOCH;
 
 use super::*;
 use crate::config::Transport;
-use crate::health::Counts;
+use crate::health::{Counts, Failure};
 
 /// Pools whose members are checked as the clock says, and answer as they are told.
 struct Lab {
@@ -277,6 +277,8 @@ fn who_is_silent_is_so_whatever_its_checks_say_until_it_replies() {
     lab.run(10 * SECOND, |_| good());
     while lab.read(&[(1, 80, 0), (2, 80, 80)]).is_empty() {}
     let is_silent = |lab: &Lab| lab.checks.entries[&id("a", 1)].member.is_silent();
+    assert!(is_silent(&lab));
+    assert_eq!(lab.read(&[(1, 80, 0), (2, 80, 80)]), [], "replies of before do not end it");
     assert!(is_silent(&lab));
     lab.run(20 * SECOND, |_| bad());
     assert!(is_silent(&lab), "that a check fails otherwise is no reply");

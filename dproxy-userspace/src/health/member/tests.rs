@@ -166,15 +166,16 @@ fn tcp_is_asked_now_and_then_while_all_is_well_and_always_else() {
     let mut lab = Lab::new();
     let mut asked = Vec::new();
     for _ in 0..11 {
-        asked.push(lab.member.wants_tcp());
+        assert!(lab.member.wants_tcp(1, 3), "where there are few, always");
+        asked.push(lab.member.wants_tcp(5, 2));
         lab.check(&good());
     }
     let times: Vec<_> = (0..11).filter(|index| asked[*index]).collect();
-    assert_eq!(times, [0, 5, 10]);
+    assert_eq!(times, [0, 3, 8], "at first, and where its place is");
     lab.check(&bad());
-    assert!(lab.member.wants_tcp());
+    assert!(lab.member.wants_tcp(5, 0));
     lab.proof();
-    assert!(lab.member.wants_tcp());
+    assert!(lab.member.wants_tcp(5, 0));
 }
 
 proptest! {

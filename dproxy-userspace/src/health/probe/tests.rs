@@ -1,7 +1,10 @@
 use std::net::UdpSocket as StdUdp;
 
-use tokio::net::TcpListener;
+use std::sync::Arc;
 
+use tokio::net::{TcpListener, UdpSocket};
+
+use super::super::udp::Udp;
 use super::*;
 use crate::config::Check;
 
@@ -45,6 +48,24 @@ fn respond(query: &[u8], code: u8) -> Vec<u8> {
     response[2] |= 0x80;
     response[3] = code;
     response
+}
+
+/// What the thread does.
+async fn ask(target: SocketAddr, source: Option<IpAddr>, question: &Question, with_tcp: bool) -> Report {
+    let (mut udp, mut over_udp) = (Udp::new(), None);
+    if question.transports.contains(&Transport::Udp) {
+        let question = Arc::new(question.clone());
+        let mut answers = Vec::from_iter(udp.ask(("pool".into(), target), source, question, Instant::now()));
+        answers.extend(udp.flush());
+        while answers.is_empty() {
+            udp.ready().await;
+            answers = udp.receive();
+        }
+        over_udp = answers.pop().map(|answer| (answer.ended, answer.took));
+    }
+    let with_tcp = with_tcp && question.transports.contains(&Transport::Tcp) || over_udp.is_none();
+    let tcp = if with_tcp { Some(over_tcp(target, source, question).await) } else { None };
+    report(target, over_udp, tcp)
 }
 
 async fn outcome(target: SocketAddr, question: &Question, with_tcp: bool) -> String {
