@@ -6,16 +6,17 @@ mod readings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
+use self::readings::Counted;
 use super::events::{EventKind, Events};
 use super::{Engine, Instructions};
 use crate::config::{Change, HashInput, Pattern, Policy, Pool, Target};
-use crate::health::{Checker, Counts, Decision, News, Picture, PoolSpec, Portrait, Question, State};
+use crate::health::{Checker, Decision, News, Picture, PoolSpec, Portrait, Question, State};
 
 /// How often the counters of backends are read.
 pub(super) const READING: Duration = Duration::from_millis(50);
@@ -35,8 +36,7 @@ pub(super) struct Health {
     shut: BTreeSet<SocketAddr>,
     /// The addresses of ours that queries to backends come from, as the checker was told.
     sources: BTreeMap<SocketAddr, IpAddr>,
-    /// What was counted last, and when that was anything new.
-    counted: BTreeMap<SocketAddr, (Counts, Instant)>,
+    counted: Counted,
     /// Routes whose names are asked for.
     asked_for: BTreeSet<Pattern>,
     /// Pools that have no such route yet.
@@ -55,7 +55,7 @@ impl Health {
             decisions: BTreeMap::new(),
             shut: BTreeSet::new(),
             sources: BTreeMap::new(),
-            counted: BTreeMap::new(),
+            counted: Counted::default(),
             asked_for: BTreeSet::new(),
             without_route: BTreeSet::new(),
             events: Events::default(),
@@ -184,9 +184,9 @@ impl Engine {
                 debug!("backend {backend} of pool {pool} does its work");
                 continue;
             }
-            if change.transition.from == change.transition.to
-                && !change.transition.cause.as_ref().is_some_and(|cause| cause.is_silence())
-            {
+            // One that is down may become silent, and cease to be.
+            let is_silent = self.health.portrait(pool, backend).is_some_and(|portrait| portrait.is_silent);
+            if change.transition.from == change.transition.to && !is_silent {
                 continue;
             }
             let (kind, text) = match change.transition.to {

@@ -46,6 +46,7 @@ impl Engine {
     /// Tells both paths the ways to the backends, and who gets no queries. If that fails, the next tick tries again.
     pub(super) fn update_live(&mut self) {
         self.reachability.note(&self.deliveries);
+        self.tell_sources();
         self.judge();
         let Some(InForce { unusable, .. }) = &self.in_force else { return };
         if *unusable != self.unusable() {

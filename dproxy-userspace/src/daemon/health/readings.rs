@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use dproxy_common::abi::BackendCounters;
 use tracing::error;
 
 use super::super::Engine;
@@ -13,49 +14,77 @@ use crate::health::Counts;
 /// Who has got no query for so long is not told of any more: longer than the checker looks back.
 const IDLE: Duration = Duration::from_secs(10);
 
-impl Engine {
-    /// Tells the checker what was counted by now, and where queries come from.
-    pub(in crate::daemon) fn read_backends(&mut self) {
-        let Some(checker) = &self.health.checker else { return };
-        let sources: BTreeMap<SocketAddr, IpAddr> = self
-            .deliveries
-            .iter()
-            .filter_map(|(backend, delivery)| match delivery {
-                Delivery::NextHop(hop) => Some((*backend, hop.source.into())),
-                Delivery::Local(_) | Delivery::SlowPath(_) | Delivery::Unreachable(_) => None,
-            })
-            .collect();
-        if sources != self.health.sources {
-            checker.set_sources(sources.clone());
-            self.health.sources = sources;
+/// What was counted of backends, by id.
+#[derive(Debug, Default)]
+pub(super) struct Counted(Vec<Option<Count>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    backend: SocketAddr,
+    counts: Counts,
+    /// When that was last anything new.
+    since: Instant,
+}
+
+impl Counted {
+    /// Takes note of what was counted by now of a backend. Has it got queries of late?
+    fn note(&mut self, id: u16, backend: SocketAddr, counts: Counts, now: Instant) -> bool {
+        let id = usize::from(id);
+        if self.0.len() <= id {
+            self.0.resize(id + 1, None);
         }
+        let before = self.0[id].filter(|before| before.backend == backend && before.counts == counts);
+        let since = before.map_or(now, |before| before.since);
+        self.0[id] = Some(Count { backend, counts, since });
+        now.duration_since(since) < IDLE
+    }
+}
+
+impl Engine {
+    /// Tells the checker what was counted by now. Of who gets no queries, there is nothing to tell: most of thousands get
+    /// none.
+    pub(in crate::daemon) fn read_backends(&mut self) {
         let fast = match self.datapath.backend_counters() {
             Ok(counters) => counters,
             Err(problem) => return error!("cannot read the counters of backends: {problem}"),
         };
         let ids = self.names().backends.keys().next_back().map_or(0, |last| usize::from(*last) + 1);
         let slow = self.proxy.backend_counters(ids);
+        let mut counted = std::mem::take(&mut self.health.counted);
         let mut counts = BTreeMap::<SocketAddr, Counts>::new();
-        for (id, address) in &self.names().backends {
-            let sum = counts.entry(*address).or_default();
-            for counters in [&fast, &slow].into_iter().filter_map(|all| all.get(usize::from(*id))) {
-                sum.queries += counters.queries;
-                sum.replies += counters.replies;
-                sum.failing += counters.servfail + counters.refused;
+        let now = Instant::now();
+        for (&id, &backend) in &self.names().backends {
+            let counters = [&fast, &slow].map(|all| all.get(usize::from(id)));
+            let sum = counters.into_iter().flatten().fold(Counts::default(), add);
+            if counted.note(id, backend, sum, now) {
+                counts.insert(backend, sum);
             }
         }
-        let now = Instant::now();
-        let before = std::mem::take(&mut self.health.counted);
-        let since = |(address, counts): (&SocketAddr, &Counts)| {
-            let same = before.get(address).filter(|(before, _)| before == counts);
-            (*address, (*counts, same.map_or(now, |(_, since)| *since)))
+        self.health.counted = counted;
+        if let Some(checker) = &self.health.checker {
+            checker.tell_counts(counts);
+        }
+    }
+
+    /// Tells the checker where queries come from.
+    pub(in crate::daemon) fn tell_sources(&mut self) {
+        let Some(checker) = &self.health.checker else { return };
+        let source = |(backend, delivery): (&SocketAddr, &Delivery)| match delivery {
+            Delivery::NextHop(hop) => Some((*backend, IpAddr::from(hop.source))),
+            Delivery::Local(_) | Delivery::SlowPath(_) | Delivery::Unreachable(_) => None,
         };
-        self.health.counted = counts.iter().map(since).collect();
-        // Of who gets no queries, there is nothing to tell: most of thousands get none.
-        counts.retain(|address, _| {
-            let new = self.health.counted.get(address);
-            new.is_some_and(|(_, since)| now.duration_since(*since) < IDLE)
-        });
-        checker.tell_counts(counts);
+        let sources: BTreeMap<SocketAddr, IpAddr> = self.deliveries.iter().filter_map(source).collect();
+        if sources != self.health.sources {
+            checker.set_sources(sources.clone());
+            self.health.sources = sources;
+        }
+    }
+}
+
+fn add(sum: Counts, counters: &BackendCounters) -> Counts {
+    Counts {
+        queries: sum.queries + counters.queries,
+        replies: sum.replies + counters.replies,
+        failing: sum.failing + counters.servfail + counters.refused,
     }
 }
