@@ -4,9 +4,11 @@
 
 mod backend;
 mod chain;
+mod checks;
 mod contestant;
 mod control;
 mod cores;
+mod failures;
 mod load;
 mod measure;
 mod program;
@@ -18,6 +20,7 @@ mod side;
 mod stage;
 mod witness;
 
+use std::net::SocketAddr;
 use std::path::{self, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -70,6 +73,9 @@ struct Arguments {
     /// Side by side, let the backend answer wrongly: to see that this is noticed.
     #[arg(long, value_enum, hide = true)]
     spoil: Option<Spoiled>,
+    /// Be a backend that fails as it is told to.
+    #[arg(long, hide = true, value_name = "ADDRESS")]
+    serve: Option<SocketAddr>,
 }
 
 /// What a backend can do wrong.
@@ -82,7 +88,12 @@ enum Spoiled {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let done = match arguments.serve {
+        Some(address) => failures::serve(address).map(|()| true),
+        None => run(&arguments),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -129,7 +140,10 @@ fn describe(plan: &Plan) -> Result<Vec<Description>> {
 fn plan(arguments: &Arguments) -> Result<Plan> {
     let (rounds, seconds) = if arguments.quick { (1, 1) } else { (5, 5) };
     let seconds = arguments.seconds.unwrap_or(seconds);
-    let wanted = all_or(&arguments.only);
+    let mut wanted = all_or(&arguments.only);
+    if arguments.quick && arguments.only.is_empty() {
+        wanted.retain(|part| !matches!(part, Part::Failures | Part::Checks));
+    }
     let dproxy = arguments.dproxy.clone().map_or_else(default_binary, Ok)?;
     Ok(Plan {
         rounds: arguments.rounds.unwrap_or(rounds),
@@ -142,6 +156,8 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
         case: arguments.case.clone(),
         witness: wanted.contains(&Part::Witness),
         control: wanted.contains(&Part::Control),
+        checks: if wanted.contains(&Part::Checks) { arguments.rounds.unwrap_or(1) } else { 0 },
+        failures: if wanted.contains(&Part::Failures) { arguments.rounds.unwrap_or(1) } else { 0 },
         lives: arguments.rounds.unwrap_or(if arguments.quick { 1 } else { rounds }),
         edits: if arguments.quick { 4 } else { 10 },
         folder: path::absolute(arguments.output.with_file_name("control"))?,

@@ -9,8 +9,10 @@ use serde::Serialize;
 
 use crate::backend::Backend;
 use crate::chain::Chain;
+use crate::checks::{self, Checked};
 use crate::contestant::Contestant;
 use crate::control::{self, Life};
+use crate::failures;
 use crate::program::{self, Costs};
 use crate::sample::Sample;
 use crate::scenario::{Scenario, Transport};
@@ -41,6 +43,10 @@ pub struct Plan {
     pub witness: bool,
     /// Whether the control plane is measured.
     pub control: bool,
+    /// So often each way to fail is tried.
+    pub failures: u32,
+    /// So often the checks of thousands are measured.
+    pub checks: u32,
     /// So many daemons' lives, if it is.
     pub lives: u32,
     /// So many routes are edited at a time.
@@ -66,6 +72,10 @@ pub struct Results {
     pub witnessed: Vec<Witnessed>,
     /// Daemons' lives, one a round.
     pub lives: Vec<Life>,
+    /// Backends that fail.
+    pub failures: failures::Results,
+    /// The checks of thousands.
+    pub checked: Vec<Checked>,
 }
 
 /// All samples of one scenario, in the order in which they were taken.
@@ -85,6 +95,18 @@ impl Plan {
             eprintln!("side by side");
             // Each contestant has a chain of its own, which is gone when the next one comes.
             side = side::measure(plan, prefix, interrupt).context("side by side")?;
+        }
+        let mut failed = failures::Results::default();
+        if self.failures > 0 {
+            eprintln!("backends that fail");
+            failed = failures::measure(prefix, &self.dproxy, self.failures, interrupt)
+                .context("backends that fail")?;
+        }
+        let mut checked = Vec::new();
+        for round in 0..self.checks {
+            eprintln!("checks of {} backends, {} of {}", checks::BACKENDS, round + 1, self.checks);
+            let one = checks::measure(prefix, &self.dproxy, self.duration * 2, interrupt);
+            checked.push(one.context("checks of thousands")?);
         }
         let chain = Chain::build(prefix)?;
         let mut costs = Costs::default();
@@ -117,7 +139,7 @@ impl Plan {
                 eprintln!("  {} of {}", round + 1, self.lives);
             }
         }
-        Ok(Results { costs, side, measured, witnessed, lives })
+        Ok(Results { costs, side, measured, witnessed, lives, failures: failed, checked })
     }
 
     fn measure(&self, chain: &Chain, scenario: Scenario, interrupt: &Interrupt) -> Result<Measured> {

@@ -28,6 +28,10 @@ pub enum Part {
     Witness,
     /// The control plane: edits, whole configurations and memory, with up to 1,000,000 routes
     Control,
+    /// Backends that fail: how long until they get no more queries, and how many are lost. Not with --quick alone
+    Failures,
+    /// 2,000 backends, checked once a second: what it takes, and how evenly. Not with --quick alone
+    Checks,
 }
 
 /// What carries the queries.

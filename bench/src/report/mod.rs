@@ -2,7 +2,9 @@
 
 mod bars;
 mod chart;
+mod checks;
 mod control;
+mod failures;
 mod machine;
 mod program;
 mod side;
@@ -15,9 +17,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use crate::checks::Checked;
 use crate::contestant::Description;
 use crate::control::Life;
 use crate::cores;
+use crate::failures as failing;
 use crate::program::Costs;
 use crate::runner::{Measured, Plan, Results};
 use crate::side as side_by_side;
@@ -39,6 +43,8 @@ pub struct Report<'a> {
     scenarios: Vec<Scenario<'a>>,
     witness: &'a [Witnessed],
     control: &'a [Life],
+    failures: &'a failing::Results,
+    checks: &'a [Checked],
     bars: Vec<Bar>,
 }
 
@@ -66,7 +72,7 @@ impl<'a> Report<'a> {
     ) -> Self {
         let scenario = |measured| Scenario { measured, summaries: Summary::of_all(measured) };
         let processors = Processors { balancer: cores::BALANCER, generator_and_backend: cores::PEERS };
-        let Results { costs, side: beside, measured, witnessed, lives } = results;
+        let Results { costs, side: beside, measured, witnessed, lives, failures: failed, checked } = results;
         let scenarios = measured.iter().map(scenario).collect();
         Self {
             machine,
@@ -78,8 +84,17 @@ impl<'a> Report<'a> {
             scenarios,
             witness: witnessed,
             control: lives,
-            bars: [program::bars(costs), side::bars(beside), bars::all(measured), control::bars(lives)]
-                .concat(),
+            failures: failed,
+            checks: checked,
+            bars: [
+                program::bars(costs),
+                side::bars(beside),
+                bars::all(measured),
+                control::bars(lives),
+                failures::bars(failed),
+                checks::bars(checked),
+            ]
+            .concat(),
         }
     }
 
@@ -100,6 +115,12 @@ impl<'a> Report<'a> {
         }
         if !self.control.is_empty() {
             println!("{}", control::table(self.control));
+        }
+        if !self.failures.rows.is_empty() {
+            println!("{}", failures::table(self.failures));
+        }
+        if !self.checks.is_empty() {
+            println!("{}", checks::table(self.checks));
         }
         for bar in &self.bars {
             println!("{bar}");
