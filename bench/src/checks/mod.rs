@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use dproxy_lab::{Balancer, Interrupt, LISTENERS, Topology};
+use dproxy_lab::{Balancer, HOST_INTERFACE, Interrupt, LISTENERS, Namespace, Topology, run};
 use serde::Serialize;
 
 use crate::cores;
@@ -49,6 +50,9 @@ pub fn measure(prefix: &str, dproxy: &Path, time: Duration, interrupt: &Interrup
     host.namespace.ip(&format!("route add local {network} dev lo"))?;
     topology.balancer.ip(&format!("route add {network} via {}", host.v4))?;
     let anywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 53));
+    // A veth pair has no processors: without this, what the backends' host does with a packet is done, and accounted,
+    // where the daemon sends it.
+    receive_on(&host.namespace, cores::PEERS)?;
     let _server = Backend::start(&host.namespace, anywhere, anywhere)?;
     let configuration = configuration(&topology);
     let balancer = cores::on_balancers(|| Balancer::start(&topology, dproxy, &configuration))?;
@@ -73,6 +77,14 @@ pub fn measure(prefix: &str, dproxy: &Path, time: Duration, interrupt: &Interrup
         most,
         not_up: not_up(&balancer)?,
     })
+}
+
+/// Lets a host take in packets on a processor (RPS, Documentation/networking/scaling.rst).
+fn receive_on(host: &Namespace, processor: usize) -> Result<()> {
+    let file = format!("/sys/class/net/{HOST_INTERFACE}/queues/rx-0/rps_cpus");
+    let script = format!("echo {:x} > {file}", 1 << processor);
+    // It mounts the namespace's own /sys.
+    run(Command::new("ip").args(["netns", "exec", host.name(), "sh", "-c", &script]))
 }
 
 fn wait(time: Duration, interrupt: &Interrupt) -> Result<()> {

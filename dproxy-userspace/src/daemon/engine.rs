@@ -32,8 +32,10 @@ use crate::datapath::{Attachment, Datapath};
 use crate::network::{NetworkError, Resolution, View, Why};
 use crate::state::Store;
 
-/// How often the engine looks after neighbours.
+/// How often the engine tidies up, and looks after neighbours.
 const TICK: Duration = Duration::from_secs(2);
+/// Thousands of neighbours are looked after less often: so that it takes a hundredth of the time, but at least so often.
+const NEIGHBOURS: (u32, Duration) = (100, Duration::from_secs(10));
 /// Requests that may wait for the engine.
 const QUEUE: usize = 256;
 
@@ -55,6 +57,8 @@ pub struct Engine {
     pub(super) sources: Sources,
     /// What was last seen of the network.
     seen: View,
+    /// When neighbours are looked after next, if nothing happens.
+    look: Instant,
     /// What the generation in force knows of this host.
     pub(super) host: Host,
     pub(super) layout: Layout,
@@ -157,6 +161,7 @@ impl Engine {
             reachability: Reachability::default(),
             sources,
             seen: View::default(),
+            look: started,
             host: Host::default(),
             layout: Layout::new(ids),
             live,
@@ -253,7 +258,10 @@ impl Engine {
     }
 
     async fn tick(&mut self) {
-        self.follow_network().await;
+        let is_asking = !self.asking.borrow().is_empty();
+        if is_asking || Instant::now() >= self.look {
+            self.follow_network().await;
+        }
         self.note_queries();
         if let Err(problem) = self.datapath.settle() {
             error!("{problem}");
@@ -289,10 +297,13 @@ impl Engine {
 
     /// Asks how addresses are reached.
     pub(super) async fn resolve(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<(), NetworkError> {
+        let begin = Instant::now();
         let addresses: Vec<IpAddr> = addresses.iter().copied().collect();
         let attachments = self.datapath.attachments();
         let interfaces: Vec<u32> = attachments.iter().map(|attachment| attachment.index).collect();
         self.seen = self.network.resolve(&addresses, &interfaces).await?;
+        let (part, seldom) = NEIGHBOURS;
+        self.look = begin + (begin.elapsed() * part).min(seldom);
         let resolutions = &self.seen.resolutions;
         self.sources.note(resolutions.values(), Instant::now());
         let is_asked =

@@ -126,9 +126,9 @@ pub struct Checks {
 }
 
 /// Checks a second that go over TCP, while all is well: each takes as much of us as ten over UDP.
-const TCP_A_SECOND: f64 = 200.0;
+const TCP_A_SECOND: f64 = 100.0;
 /// One check of so many goes over TCP, however many there are.
-const TCP_RAREST: u64 = 10;
+const TCP_RAREST: u64 = 20;
 
 impl Checks {
     /// Nobody yet. `kept` says who was down when the daemon ended.

@@ -22,8 +22,8 @@ pub(super) struct Counted(Vec<Option<Count>>);
 struct Count {
     backend: SocketAddr,
     counts: Counts,
-    /// When that was last anything new.
-    since: Instant,
+    /// When that was last anything new; not yet, if it has not been since it was first looked at.
+    since: Option<Instant>,
 }
 
 impl Counted {
@@ -33,10 +33,13 @@ impl Counted {
         if self.0.len() <= id {
             self.0.resize(id + 1, None);
         }
-        let before = self.0[id].filter(|before| before.backend == backend && before.counts == counts);
-        let since = before.map_or(now, |before| before.since);
+        let since = match self.0[id].filter(|before| before.backend == backend) {
+            Some(before) if before.counts == counts => before.since,
+            Some(_) => Some(now),
+            None => None,
+        };
         self.0[id] = Some(Count { backend, counts, since });
-        now.duration_since(since) < IDLE
+        since.is_some_and(|since| now.duration_since(since) < IDLE)
     }
 }
 

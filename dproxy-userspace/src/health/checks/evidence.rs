@@ -11,6 +11,9 @@ use super::{Change, Checks, Entry, Id};
 impl Checks {
     /// Takes note of the counters of backends: of all those that got queries of late.
     pub fn read(&mut self, counts: &BTreeMap<SocketAddr, Counts>, now: Now) -> Vec<Change> {
+        if counts.is_empty() {
+            return Vec::new();
+        }
         for (id, entry) in &mut self.entries {
             if let Some(counts) = counts.get(&id.1) {
                 entry.window.note(*counts, now.instant);
