@@ -22,7 +22,9 @@ pub use crate::client::{AskError, Question, Reply};
 pub use crate::instance::Instance;
 pub use crate::interrupt::Interrupt;
 pub use crate::netns::{Namespace, NamespaceHandle, run};
-pub use crate::servers::{DynamicZone, HttpUpdate, PlainZone, Queries, Records, Server, SyntheticZone, Zone};
+pub use crate::servers::{
+    DynamicZone, Fault, HttpUpdate, PlainZone, Queries, Records, Server, SyntheticZone, Zone,
+};
 pub use crate::topology::{Builder, HOST_INTERFACE, Host, LISTENERS, Topology};
 pub use crate::xdp::{XdpPass, XdpReflector};
 

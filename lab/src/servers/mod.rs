@@ -10,7 +10,7 @@ mod synthetic;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use anyhow::Result;
 use hickory_proto::rr::{Name, RData};
@@ -58,6 +58,18 @@ struct Identity {
     zone: Arc<dyn Zone>,
     udp: AtomicU64,
     tcp: AtomicU64,
+    fault: AtomicU8,
+}
+
+/// What a server does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// It answers SERVFAIL to everything.
+    Servfail,
+    /// The same to whoever asks for an SOA record, as checks of health do.
+    ServfailSoa,
 }
 
 impl Server {
@@ -74,6 +86,7 @@ impl Server {
             zone,
             udp: AtomicU64::new(0),
             tcp: AtomicU64::new(0),
+            fault: AtomicU8::new(Fault::None as u8),
         });
         let served = Arc::clone(&identity);
         let service = Service::start(namespace, name, move || listen::open(served))?;
@@ -88,6 +101,11 @@ impl Server {
     /// Where it listens.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.identity.addresses
+    }
+
+    /// Lets it go wrong from now on.
+    pub fn set_fault(&self, fault: Fault) {
+        self.identity.fault.store(fault as u8, Ordering::Relaxed);
     }
 
     /// The queries it got since it started. A query is counted before it is answered.

@@ -7,7 +7,7 @@ use hickory_proto::op::{Edns, Message, MessageType, Metadata, OpCode, Query, Res
 use hickory_proto::rr::rdata::{NS, SOA, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-use super::Identity;
+use super::{Fault, Identity};
 
 /// How the query came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,11 +72,19 @@ fn answer(identity: &Identity, query: &Message) -> Message {
         response.set_edns(edns);
     }
     response.metadata.response_code = match check(query) {
+        Ok(question) if is_failing(identity, question) => ResponseCode::ServFail,
         Err(code) => code,
         Ok(question) if question.query_class() == DNSClass::CH => chaos(identity, question, &mut response),
         Ok(question) => internet(identity, question, &mut response),
     };
     response
+}
+
+/// Is it to go wrong?
+fn is_failing(identity: &Identity, question: &Query) -> bool {
+    let is_soa = question.query_type() == RecordType::SOA;
+    let is_fault = |fault| identity.fault.load(Ordering::Relaxed) == fault as u8;
+    is_fault(Fault::Servfail) || is_fault(Fault::ServfailSoa) && is_soa
 }
 
 /// The one question of a query that we understand.
@@ -165,7 +173,7 @@ fn below(label: &str, origin: &Name) -> Name {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU8, AtomicU64};
 
     use super::*;
     use crate::SyntheticZone;
@@ -177,6 +185,7 @@ mod tests {
             zone: Arc::new(SyntheticZone::new(Name::root())),
             udp: AtomicU64::new(0),
             tcp: AtomicU64::new(0),
+            fault: AtomicU8::new(Fault::None as u8),
         };
         respond(&identity, query, Transport::Udp)
     }
