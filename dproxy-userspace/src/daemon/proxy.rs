@@ -3,7 +3,7 @@
 use dproxy_common::abi::BackendCounters;
 
 use crate::datapath::CounterId;
-use crate::slow_path::{Counters, Options, SlowPath, SlowPathError, View};
+use crate::slow_path::{Counters, Options, Pulse, SlowPath, SlowPathError, View};
 
 /// What the engine wants of the slow path.
 pub trait Proxy: Send {
@@ -21,6 +21,9 @@ pub trait Proxy: Send {
 
     /// Reads those of the first `count` backends alone, by id.
     fn backend_counters(&self, count: usize) -> Vec<BackendCounters>;
+
+    /// What its threads have done so far.
+    fn pulses(&self) -> Vec<Pulse>;
 
     /// Sets counters to zero, because their id is about to mean somebody else.
     fn clear(&self, counter: CounterId);
@@ -45,6 +48,10 @@ impl Proxy for SlowPath {
 
     fn backend_counters(&self, count: usize) -> Vec<BackendCounters> {
         self.backend_counters(count)
+    }
+
+    fn pulses(&self) -> Vec<Pulse> {
+        self.pulses()
     }
 
     fn clear(&self, counter: CounterId) {

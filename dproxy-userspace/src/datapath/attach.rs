@@ -78,7 +78,11 @@ impl Place {
             None => Some(format!("interface {name} is gone: restart dproxy when it is back")),
             Some(now) if !now.is_up => Some(format!("interface {name} is down")),
             Some(now) if program.and_then(|program| now.mode_of(program)).is_none() => {
-                Some(format!("interface {name} does not carry the fast path any more: restart dproxy"))
+                let instead = match now.programs.first() {
+                    Some((other, _)) => format!("carries XDP program {other} instead of the fast path"),
+                    None => "does not carry the fast path any more".to_owned(),
+                };
+                Some(format!("interface {name} {instead}: restart dproxy"))
             }
             Some(_) => None,
         }

@@ -47,6 +47,8 @@ pub(super) struct WorkerCounters {
     pub(super) tcp_connections: AtomicU64,
     pub(super) backend_connections: AtomicU64,
     pub(super) queries_in_flight: AtomicU64,
+    /// How often the thread has come round: it stands still if the thread does.
+    pub(super) turns: AtomicU64,
 }
 
 /// Adds to a counter that only this thread writes.
@@ -73,6 +75,7 @@ impl WorkerCounters {
             tcp_connections: AtomicU64::new(0),
             backend_connections: AtomicU64::new(0),
             queries_in_flight: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
         }
     }
 
@@ -210,6 +213,11 @@ impl AllCounters {
     /// Adds a worker's.
     pub(super) fn push(&mut self, worker: Arc<WorkerCounters>) {
         self.workers.push(worker);
+    }
+
+    /// How often each worker has come round, in the order in which they were added.
+    pub(super) fn turns(&self) -> impl Iterator<Item = u64> {
+        self.workers.iter().map(|worker| worker.turns.load(Relaxed))
     }
 
     /// Lets an id's counters begin at zero.

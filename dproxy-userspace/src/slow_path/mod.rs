@@ -98,6 +98,15 @@ pub enum SlowPathError {
     Worker(#[source] io::Error),
 }
 
+/// A thread of the slow path, and whether it is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// Its name.
+    pub thread: String,
+    /// How often it has come round; `None`: it has ended.
+    pub turns: Option<u64>,
+}
+
 /// The running slow path. When it is dropped, its sockets are closed.
 #[derive(Debug)]
 pub struct SlowPath {
@@ -200,6 +209,17 @@ impl SlowPath {
             views.send_replace(Some(Arc::new(view)));
         }
         self.bells.iter().for_each(|bell| bell.ring());
+    }
+
+    /// What its threads have done so far. Those that wait for packets are woken up, to do something by the next time.
+    pub fn pulses(&self) -> Vec<Pulse> {
+        let pulse = |(thread, turns): (&JoinHandle<()>, u64)| Pulse {
+            thread: thread.thread().name().unwrap_or_default().to_owned(),
+            turns: if thread.is_finished() { None } else { Some(turns) },
+        };
+        let pulses = self.threads.iter().zip(self.counters.turns()).map(pulse).collect();
+        self.bells.iter().for_each(|bell| bell.ring());
+        pulses
     }
 
     /// All counters.

@@ -187,3 +187,21 @@ fn an_address_that_was_just_given_up_can_be_had_again() {
         sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn every_thread_comes_round_though_nobody_asks() {
+    let listener = free_address();
+    let config = config_of(&[listener], slow_backend(Duration::ZERO));
+    let slow_path = SlowPath::start(&options(&config, workers(2))).unwrap();
+    slow_path.publish(view(&config));
+    let before = slow_path.pulses();
+    let names: Vec<_> = before.iter().map(|pulse| pulse.thread.as_str()).collect();
+    assert_eq!(names, ["slow-udp-0", "slow-tcp-0", "slow-udp-1", "slow-tcp-1"]);
+    let (begin, mut ahead) = (Instant::now(), 0);
+    while ahead < before.len() {
+        assert!(begin.elapsed() < PATIENCE, "{before:?}, and then {:?}", slow_path.pulses());
+        sleep(Duration::from_millis(10));
+        ahead =
+            before.iter().zip(slow_path.pulses()).filter(|(before, now)| before.turns < now.turns).count();
+    }
+}

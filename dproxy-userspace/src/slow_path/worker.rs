@@ -4,18 +4,22 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
+use tokio::time::sleep;
 use tracing::error;
 
-use super::counters::WorkerCounters;
+use super::counters::{WorkerCounters, add};
 use super::limits::Connections;
 use super::sockets::Listening;
 use super::tcp::Tcp;
 use super::{Decider, Limits, Reason, View};
+
+/// How often a thread that serves TCP shows that it runs.
+const TURN: Duration = Duration::from_millis(500);
 
 /// What a [`Worker`] is made of, in its thread.
 pub(super) struct Parts {
@@ -72,8 +76,19 @@ impl Worker {
             if view.wait_for(Option::is_some).await.is_err() {
                 return;
             }
-            if let Err(problem) = Tcp::serve(&Rc::new(self), sockets).await {
-                error!("a worker of the slow path cannot serve TCP: {problem}");
+            let counters = Arc::clone(&self.counters);
+            let turns = async {
+                loop {
+                    add(&counters.turns, 1);
+                    sleep(TURN).await;
+                }
+            };
+            let this = Rc::new(self);
+            tokio::select! {
+                served = Tcp::serve(&this, sockets) => if let Err(problem) = served {
+                    error!("a worker of the slow path cannot serve TCP: {problem}");
+                },
+                () = turns => {}
             }
         });
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::daemon::Proxy;
 use crate::datapath::CounterId;
-use crate::slow_path::{Counters, Options, Reason, SlowPathError, View};
+use crate::slow_path::{Counters, Options, Pulse, Reason, SlowPathError, View};
 
 /// A slow path in memory. Clones are handles to one.
 #[derive(Clone)]
@@ -18,6 +18,7 @@ pub(crate) struct Seen {
     /// The listeners of those that took its place.
     pub(crate) renewed: Vec<Vec<SocketAddr>>,
     pub(crate) counters: Counters,
+    pub(crate) pulses: Vec<Pulse>,
     /// Where generations are kept.
     pub(crate) state: tempfile::TempDir,
 }
@@ -36,6 +37,7 @@ impl Default for FakeSlowPath {
             cleared: Vec::new(),
             renewed: Vec::new(),
             counters,
+            pulses: Vec::new(),
             state: tempfile::tempdir().unwrap(),
         })))
     }
@@ -59,6 +61,10 @@ impl Proxy for FakeSlowPath {
 
     fn backend_counters(&self, _count: usize) -> Vec<dproxy_common::abi::BackendCounters> {
         self.seen().counters.backends.clone()
+    }
+
+    fn pulses(&self) -> Vec<Pulse> {
+        self.seen().pulses.clone()
     }
 
     fn clear(&self, counter: CounterId) {

@@ -11,6 +11,7 @@ use crate::config::{Config, Transport};
 use crate::daemon::fake::{self, FakeDatapath, FakeNetwork};
 use crate::daemon::{Edit, Engine};
 use crate::health::{Cause, Change, Failure, News, Picture, Portrait, State, Transition};
+use crate::slow_path::Pulse;
 
 const LISTEN: &str = "[listen]\ninterfaces = [\"eth0\"]\naddresses = [\"192.0.2.53\"]\n";
 
@@ -266,4 +267,21 @@ async fn a_route_that_is_asked_for_is_noticed_when_it_goes() {
     assert!(!health.is_concerned(&change("b.test", None)));
     assert!(!health.is_concerned(&change("c.test", Some("p"))));
     assert!(health.is_concerned(&change("c.test", Some("q"))), "the first one of that pool");
+}
+
+#[tokio::test]
+async fn a_thread_of_the_slow_path_that_has_ended_is_what_the_status_begins_with() {
+    let config =
+        Config::parse(&format!("{LISTEN}[pools.p]\nbackends = [\"{}\"]\n", THREE[0]), "test").unwrap();
+    let (mut engine, _, proxy, _) = fake::engine_of(config).await;
+    engine.health.pretend();
+    engine.watch();
+    assert_eq!(engine.status().unwrap().broken, [""; 0]);
+    proxy.seen().pulses = vec![Pulse { thread: "slow-udp-0".to_owned(), turns: None }];
+    engine.watch();
+    let says = "thread slow-udp-0 of the slow path has ended: restart dproxy";
+    assert_eq!(engine.status().unwrap().broken, [says]);
+    assert_eq!(engine.readiness.borrow().faults, [says]);
+    let events = engine.health.events.after(0).events;
+    assert_eq!(events[0].to_string(), format!("data-plane-failed: {says}"));
 }

@@ -29,6 +29,7 @@ use tracing::error;
 use self::backend::{BackendSocket, Backends};
 use self::flight::Flight;
 use super::bell::Bell;
+use super::counters::add;
 use super::flights::{Flights, Ticket};
 use super::sockets::{Listening, hear_nobody};
 use super::worker::Worker;
@@ -142,6 +143,7 @@ impl Udp {
         if catch_unwind(turn).is_err() {
             error!("the slow path panicked, which is a bug; it goes on");
         }
+        add(&self.worker.counters.turns, 1);
         number
     }
 
