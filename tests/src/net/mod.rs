@@ -51,8 +51,8 @@ pub use operator::{Operator, shown};
 pub use real::{Real, Software};
 pub use resources::{allocated, raise_file_limit};
 pub use site::{
-    B1, B1_V6, B2, B2_V6, B3, B3_V6, Everything, NAMES, Site, configuration, listeners, servers, tables,
-    wait_until_reachable,
+    B1, B1_V6, B2, B2_V6, B3, B3_V6, Everything, NAMES, Site, configuration, configuration_with, listeners,
+    servers, tables, wait_until_reachable,
 };
 pub use steps::{Step, Tracer};
 pub use stream::{Asked, Stream};

@@ -77,10 +77,15 @@ pub fn listeners() -> [SocketAddr; 2] {
 /// A configuration with all interfaces of the balancer, both listeners, and what is given. Nobody is checked: most
 /// tests are about what becomes of a query whose backend nobody knows anything of.
 pub fn configuration(topology: &Topology, xdp: &str, rest: &str) -> String {
+    configuration_with(topology, xdp, "health.enabled = false", rest)
+}
+
+/// The same with these lines about health.
+pub fn configuration_with(topology: &Topology, xdp: &str, health: &str, rest: &str) -> String {
     let interfaces = topology.interfaces();
     let [v4, v6] = listeners();
     format!(
-        "health.enabled = false\n[listen]\ninterfaces = {interfaces:?}\naddresses = [\"{v4}\", \"{v6}\"]\nxdp = \"{xdp}\"\n{rest}"
+        "{health}\n[listen]\ninterfaces = {interfaces:?}\naddresses = [\"{v4}\", \"{v6}\"]\nxdp = \"{xdp}\"\n{rest}"
     )
 }
 
