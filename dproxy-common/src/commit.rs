@@ -9,7 +9,7 @@ use crate::{
     abi::{NatSettings, SlotWord, Subject},
     checksum::Sum,
     frame::{Frame, Network},
-    headers, nat,
+    headers, latency, nat,
     packet::Packet,
     plan::{AnswerPlan, Forward, FreshOpt, Headers, Plan, SlotChange},
     reason::Reason,
@@ -67,9 +67,13 @@ fn forward<P: Packet, S: State>(
             plan.headers.source_port = ticket.port;
             plan.headers.id = ticket.id;
         }
-        SlotChange::Close(index, word) => {
-            if !state.exchange(index, word, word.closed()) {
+        SlotChange::Close { slot, word, sent } => {
+            if !state.exchange(slot, word, word.closed()) {
                 return Err(Reason::ReplyDuplicate);
+            }
+            if latency::is_sampled(plan.old_id) {
+                let time = state.units().wrapping_sub(sent);
+                state.count_latency(subject.backend, latency::bucket(time));
             }
         }
     }
@@ -146,6 +150,7 @@ fn take_slot<P: Packet, S: State>(
 ) -> Option<nat::Ticket> {
     let ticket = nat::take(settings, state)?;
     let now = state.ticks();
+    let sent = if latency::is_sampled(ticket.id) { state.units() } else { 0 };
     let slot = state.slot(ticket.slot)?;
     let before = slot.word;
     S::publish(&mut slot.word, SlotWord::EMPTY);
@@ -158,6 +163,7 @@ fn take_slot<P: Packet, S: State>(
     slot.id = plan.old_id;
     slot.backend = subject.backend;
     slot.listener = subject.listener;
+    slot.sent = sent;
     S::publish(&mut slot.word, SlotWord::waiting(ticket.token, now));
     // One that is older than a reply may be was never answered, and does not tell that the ring is small.
     if before != SlotWord::EMPTY && !before.is_closed() && before.age(now) <= LATE {

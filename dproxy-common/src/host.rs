@@ -94,6 +94,10 @@ pub struct HostState {
     pub direct: BTreeMap<DirectQuery, u32>,
     /// The clock.
     pub ticks: u32,
+    /// The fine clock.
+    pub units: u32,
+    /// By backend and bucket, how many replies took so long.
+    pub latencies: BTreeMap<(u16, u32), u64>,
     /// Packets that came in.
     pub received: u64,
     /// How packets ended, in order.
@@ -111,6 +115,8 @@ impl HostState {
             next_chunk: 0,
             direct: BTreeMap::new(),
             ticks: 0,
+            units: 0,
+            latencies: BTreeMap::new(),
             received: 0,
             ended: Vec::new(),
             overwritten: 0,
@@ -121,6 +127,10 @@ impl HostState {
 impl State for HostState {
     fn ticks(&self) -> u32 {
         self.ticks
+    }
+
+    fn units(&self) -> u32 {
+        self.units
     }
 
     fn cursor(&mut self) -> &mut Cursor {
@@ -172,6 +182,10 @@ impl State for HostState {
 
     fn count(&mut self, reason: Reason, subject: &Subject) {
         self.ended.push((reason, *subject));
+    }
+
+    fn count_latency(&mut self, backend: u16, bucket: u32) {
+        *self.latencies.entry((backend, bucket)).or_default() += 1;
     }
 
     fn count_overwritten(&mut self) {

@@ -24,6 +24,7 @@ pub mod frame;
 pub mod headers;
 #[cfg(not(target_arch = "bpf"))]
 pub mod host;
+pub mod latency;
 pub mod log;
 pub mod message;
 pub mod name;

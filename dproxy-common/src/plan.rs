@@ -119,7 +119,14 @@ pub enum SlotChange {
     /// Takes the next one.
     Take,
     /// Closes this one, if its word still is this.
-    Close(u32, SlotWord),
+    Close {
+        /// The slot.
+        slot: u32,
+        /// Its word.
+        word: SlotWord,
+        /// When its query was forwarded, see [`Slot::sent`](crate::abi::Slot::sent).
+        sent: u32,
+    },
 }
 
 /// UDP payload size in a fresh OPT record: what fits into any IPv6 path without fragments

@@ -75,7 +75,7 @@ pub fn plan<P: Packet, T: Tables, S: State>(
         headers,
         old_id: dns.id,
         udp_size: UdpSize::NONE,
-        slot: SlotChange::Close(index, word),
+        slot: SlotChange::Close { slot: index, word, sent: slot.sent },
         reason: Reason::ReplyForwarded,
     });
     Ok(())

@@ -79,6 +79,8 @@ pub trait Tables {
 pub trait State {
     /// A coarse clock, in ticks of 1 to 10 ms.
     fn ticks(&self) -> u32;
+    /// A fine clock, in units of [`latency`](crate::latency): takes longer.
+    fn units(&self) -> u32;
     /// This processor's cursor.
     fn cursor(&mut self) -> &mut Cursor;
     /// The first slot of the chunk that the next processor gets.
@@ -101,6 +103,8 @@ pub trait State {
     fn count_received(&mut self);
     /// Counts how a packet ended. Never changes what happens to it.
     fn count(&mut self, reason: Reason, subject: &Subject);
+    /// Counts that a backend's reply took so long, as a bucket of [`latency`](crate::latency).
+    fn count_latency(&mut self, backend: u16, bucket: u32);
     /// Counts a slot that was taken while its query still waited.
     fn count_overwritten(&mut self);
 }

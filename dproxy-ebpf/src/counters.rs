@@ -25,6 +25,11 @@ pub fn ended(processor: &mut Processor, reason: Reason, subject: &Subject) {
         Verdict::Forward | Verdict::Deliver => count_query(subject, false),
         Verdict::Answer => count_query(subject, true),
         Verdict::Drop if matches!(reason, Reason::RouteDrop) => count_query(subject, false),
+        Verdict::Drop if matches!(reason, Reason::ReplyLate) => {
+            if let Some(backend) = backend_counters(subject) {
+                backend.late += 1;
+            }
+        }
         Verdict::Pass | Verdict::Drop | Verdict::Abort => {}
     }
 }
@@ -43,7 +48,7 @@ fn count_query(subject: &Subject, answered: bool) {
         listener.responses += u64::from(answered);
     }
     if subject.pool != NO_ID
-        && let Some(counter) = POOL_COUNTERS.of_processor(
+        && let Some(counter) = POOL_COUNTERS.in_run(
             processor_number(),
             setting!(processors),
             u32::from(subject.pool),
@@ -79,7 +84,7 @@ fn count_reply(subject: &Subject) {
 fn listener_counters(subject: &Subject) -> Option<&'static mut ListenerCounters> {
     let id = u32::from(subject.listener);
     let counters =
-        LISTENER_COUNTERS.of_processor(processor_number(), setting!(processors), id, setting!(listeners))?;
+        LISTENER_COUNTERS.in_run(processor_number(), setting!(processors), id, setting!(listeners))?;
     // SAFETY: the entry is this processor's.
     Some(unsafe { &mut *counters })
 }
@@ -91,7 +96,7 @@ fn backend_counters(subject: &Subject) -> Option<&'static mut BackendCounters> {
     }
     let id = u32::from(subject.backend);
     let counters =
-        BACKEND_COUNTERS.of_processor(processor_number(), setting!(processors), id, setting!(backends))?;
+        BACKEND_COUNTERS.in_run(processor_number(), setting!(processors), id, setting!(backends))?;
     // SAFETY: as above.
     Some(unsafe { &mut *counters })
 }

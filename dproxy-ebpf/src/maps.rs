@@ -6,7 +6,7 @@
 use aya_ebpf::{
     Global,
     bindings::BPF_F_MMAPABLE,
-    helpers::generated::{bpf_get_smp_processor_id, bpf_jiffies64},
+    helpers::generated::{bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_ns},
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, ProgramArray},
 };
@@ -19,6 +19,7 @@ use dproxy_common::{
         Destination, DirectQuery, Generation, Listener, ListenerCounters, LongName, NatSettings, NextHop,
         Pool, Processor, Route, RouteBucket, Settings, Slot, SlotWord, Subject,
     },
+    latency::{self, BUCKETS},
     reason::Reason,
     tables::{Half, State, Tables},
     work::Work,
@@ -52,6 +53,8 @@ tables! {
     ".bss.LISTENER_COUNTERS" LISTENER_COUNTERS: ListenerCounters;
     ".bss.POOL_COUNTERS" POOL_COUNTERS: u64;
     ".bss.BACKEND_COUNTERS" BACKEND_COUNTERS: BackendCounters;
+    // For all processors together: few packets are timed, and there is much of it.
+    ".bss.BACKEND_LATENCY" BACKEND_LATENCY: u64;
 }
 
 // VERIFIER: these four are looked up by key. As tables, each would at least double what there is to be looked at, since
@@ -227,6 +230,12 @@ impl State for PerPacket {
     }
 
     #[inline(always)]
+    fn units(&self) -> u32 {
+        // SAFETY: a helper call without arguments.
+        latency::units(unsafe { bpf_ktime_get_ns() })
+    }
+
+    #[inline(always)]
     fn cursor(&mut self) -> &mut Cursor {
         &mut self.processor.cursor
     }
@@ -310,6 +319,15 @@ impl State for PerPacket {
     #[inline(always)]
     fn count(&mut self, reason: Reason, subject: &Subject) {
         counters::ended(self.processor, reason, subject);
+    }
+
+    #[inline(always)]
+    fn count_latency(&mut self, backend: u16, bucket: u32) {
+        let counter = BACKEND_LATENCY.in_run(u32::from(backend), setting!(backends), bucket, BUCKETS);
+        if let Some(counter) = counter {
+            // SAFETY: an entry is valid for atomic access.
+            unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, 1) };
+        }
     }
 
     #[inline(always)]

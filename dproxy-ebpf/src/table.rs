@@ -45,11 +45,11 @@ impl<T> Table<T> {
         (index < entries as usize).then(|| unsafe { &*self.entry(first + index) })
     }
 
-    /// Entry `id` of the run of `ids` entries that this processor has to itself.
+    /// Entry `index` of run `run`, where there are `runs` of `length` entries each: each processor's, for instance.
     #[inline(always)]
-    pub fn of_processor(&'static self, number: u32, processors: u32, id: u32, ids: u32) -> Option<*mut T> {
-        let (number, id) = (opaque(number as usize), opaque(id as usize));
-        (number < processors as usize && id < ids as usize).then(|| self.entry(number * ids as usize + id))
+    pub fn in_run(&'static self, run: u32, runs: u32, index: u32, length: u32) -> Option<*mut T> {
+        let (run, index) = (opaque(run as usize), opaque(index as usize));
+        (run < runs as usize && index < length as usize).then(|| self.entry(run * length as usize + index))
     }
 
     /// Where an entry is. The compiler must not know that this is the table's variable, which is smaller and never

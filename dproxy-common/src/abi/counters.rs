@@ -1,5 +1,5 @@
 use super::Cursor;
-use crate::reason::Reason;
+use crate::{latency::BUCKETS, reason::Reason};
 
 /// "No route", "none counted".
 pub const NO_ROUTE: u32 = u32::MAX;
@@ -88,6 +88,17 @@ pub struct BackendCounters {
     pub refused: u64,
     /// Replies with another response code.
     pub other: u64,
-    /// Unused, zero.
-    pub reserved: u64,
+    /// Replies that came too late to be forwarded.
+    pub late: u64,
+}
+
+/// How long a backend took to reply: see [`crate::latency`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latencies(pub [u64; BUCKETS as usize]);
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self([0; BUCKETS as usize])
+    }
 }

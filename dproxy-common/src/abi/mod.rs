@@ -14,7 +14,7 @@ mod settings;
 mod slot;
 
 pub use backend::{Backend, BackendLive, Listener, NextHop};
-pub use counters::{BackendCounters, ListenerCounters, NO_ID, NO_ROUTE, Processor, Subject};
+pub use counters::{BackendCounters, Latencies, ListenerCounters, NO_ID, NO_ROUTE, Processor, Subject};
 pub use destination::{DESTINATION_SLOTS, Destination};
 pub use direct::{DIRECT_QUERIES, DirectQuery};
 pub use generation::{Generation, MAX_DEPTHS, NAME_POWERS};
@@ -28,7 +28,7 @@ pub use slot::{CHUNK, Cursor, Slot, SlotWord};
 
 /// Raised whenever a type of this module, a map or the meaning of one changes. It is a global of the
 /// loaded program.
-pub const ABI_VERSION: u32 = if cfg!(feature = "next-schema") { 7 } else { 6 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-schema") { 8 } else { 7 };
 
 /// A table entry: plain integers, no padding, any bit pattern valid.
 ///
@@ -67,4 +67,5 @@ entries! {
     Settings: 104,
     ListenerCounters: 16,
     BackendCounters: LINE,
+    Latencies: 8 * crate::latency::BUCKETS as usize,
 }

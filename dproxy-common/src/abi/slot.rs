@@ -32,8 +32,8 @@ pub struct Slot {
     pub backend: u16,
     /// Id of the listener.
     pub listener: u16,
-    /// Unused, zero.
-    pub reserved: u32,
+    /// When the query was forwarded, in units of [`crate::latency`], if it is one of those that are timed.
+    pub sent: u32,
 }
 
 /// The word that guards a slot: the token that port and ID of the reply must decode to (see

@@ -17,7 +17,7 @@ pub use state::{
     Backend, Backends, Health, Interface, NextHop, Path, Pool, PoolBackend, Pools, Route, Routes, SlowPath,
     StateFolder, Status, Switch, Target, Unconfirmed,
 };
-pub use stats::{BackendStats, ListenerStats, PoolStats, RouteStats, SlowPathStats, Stats};
+pub use stats::{BackendStats, LatencyStats, ListenerStats, PoolStats, RouteStats, SlowPathStats, Stats};
 pub use whole::{
     Applied, ChangedRoute, Excerpt, Generation, History, Plan, PoolDifference, PoolDifferences, Rollback,
     RouteDifferences,

@@ -8,8 +8,11 @@ use tracing::error;
 
 use super::Engine;
 use super::view::route_view;
-use crate::api::{ApiError, BackendStats, ListenerStats, PoolStats, RouteStats, SlowPathStats, Stats};
+use crate::api::{
+    ApiError, BackendStats, LatencyStats, ListenerStats, PoolStats, RouteStats, SlowPathStats, Stats,
+};
 use crate::datapath::{self, DatapathError};
+use crate::health::Histogram;
 use crate::slow_path;
 
 /// The counters of both paths.
@@ -83,6 +86,7 @@ impl Engine {
         }
         stats.pools.sort_by(|a, b| a.name.cmp(&b.name));
         for (id, &address) in &names.backends {
+            let times = Histogram(counter(&fast.latencies, *id).0);
             let [fast, slow]: [BackendCounters; 2] =
                 [counter(&fast.backends, *id), counter(&slow.backends, *id)];
             stats.backends.push(BackendStats {
@@ -94,10 +98,23 @@ impl Engine {
                 servfail: fast.servfail + slow.servfail,
                 refused: fast.refused + slow.refused,
                 other: fast.other + slow.other,
+                late: fast.late + slow.late,
+                latency: latency(&times),
             });
         }
         stats.backends.sort_by_key(|backend| backend.address);
     }
+}
+
+/// The percentiles of a histogram.
+fn latency(times: &Histogram) -> Option<LatencyStats> {
+    let microseconds = |share| times.quantile(share).map(|time| time.as_micros() as u64);
+    Some(LatencyStats {
+        timed: times.total(),
+        p50_microseconds: microseconds(0.5)?,
+        p90_microseconds: microseconds(0.9)?,
+        p99_microseconds: microseconds(0.99)?,
+    })
 }
 
 fn slow_path_stats(counters: &slow_path::Counters) -> SlowPathStats {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dproxy_common::{
-    abi::{BackendCounters, BackendLive, ListenerCounters, NextHop},
+    abi::{BackendCounters, BackendLive, Latencies, ListenerCounters, NextHop},
     explain::Explain,
     reason::Reason,
     tables::Half,
@@ -145,6 +145,10 @@ impl Datapath for Absent {
 
     fn backend_counters(&self) -> Result<Vec<BackendCounters>, DatapathError> {
         Ok(Vec::new())
+    }
+
+    fn latencies(&self, _backend: u16) -> Latencies {
+        Latencies::default()
     }
 
     fn received(&self) -> Result<u64, DatapathError> {

@@ -8,7 +8,8 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dproxy_common::{
-    abi::{BackendCounters, Entry, ListenerCounters, Processor},
+    abi::{BackendCounters, Entry, Latencies, ListenerCounters, Processor},
+    latency::BUCKETS,
     reason::Reason,
 };
 
@@ -80,6 +81,8 @@ pub(super) struct CounterMaps {
     routes: ByProcessor<u64, 1>,
     pools: ByProcessor<u64, 1>,
     backends: ByProcessor<BackendCounters, 8>,
+    /// Of all processors together.
+    latencies: ByProcessor<Latencies, { BUCKETS as usize }>,
     in_use: InUse,
     /// What routes and pools had counted in smaller tables.
     before: Before,
@@ -109,6 +112,7 @@ impl CounterMaps {
             routes: ByProcessor::map(map("ROUTE_COUNTERS")?, capacity.route_ids, processors)?,
             pools: ByProcessor::map(map("POOL_COUNTERS")?, capacity.pool_ids(), processors)?,
             backends: ByProcessor::map(map("BACKEND_COUNTERS")?, capacity.backend_ids, processors)?,
+            latencies: ByProcessor::map(map("BACKEND_LATENCY")?, capacity.backend_ids, 1)?,
             in_use: InUse::default(),
             before: Before::default(),
         })
@@ -153,6 +157,7 @@ impl CounterMaps {
             routes: self.routes.sums(self.in_use.routes).flatten().collect(),
             pools: self.pools.sums(self.in_use.pools).flatten().collect(),
             backends: self.read_backends(),
+            latencies: self.latencies.sums(self.in_use.backends).map(Latencies).collect(),
         };
         add_before(&mut counters.routes, &self.before.routes);
         add_before(&mut counters.pools, &self.before.pools);
@@ -167,6 +172,11 @@ impl CounterMaps {
     /// Reads those of backends.
     pub(super) fn read_backends(&self) -> Vec<BackendCounters> {
         self.backends.sums(self.in_use.backends).map(backend).collect()
+    }
+
+    /// Reads how long a backend took.
+    pub(super) fn read_latencies(&self, backend: u16) -> Latencies {
+        Latencies(self.latencies.sum(u32::from(backend)))
     }
 
     /// Reads how many packets came in.
@@ -187,7 +197,9 @@ impl CounterMaps {
             CounterId::Listener(id) => self.listeners.clear(u32::from(id)),
             CounterId::Route(id) => self.routes.clear(id),
             CounterId::Pool(id) => self.pools.clear(u32::from(id)),
-            CounterId::Backend(id) => self.backends.clear(u32::from(id)),
+            CounterId::Backend(id) => {
+                self.backends.clear(u32::from(id)).and_then(|()| self.latencies.clear(u32::from(id)))
+            }
         };
         cleared.map_err(|error| DatapathError(format!("cannot clear the counters of {counter:?}: {error}")))
     }
@@ -198,6 +210,6 @@ fn listener([queries, responses]: [u64; 2]) -> ListenerCounters {
 }
 
 fn backend(words: [u64; 8]) -> BackendCounters {
-    let [queries, replies, noerror, nxdomain, servfail, refused, other, reserved] = words;
-    BackendCounters { queries, replies, noerror, nxdomain, servfail, refused, other, reserved }
+    let [queries, replies, noerror, nxdomain, servfail, refused, other, late] = words;
+    BackendCounters { queries, replies, noerror, nxdomain, servfail, refused, other, late }
 }

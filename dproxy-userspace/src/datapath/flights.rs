@@ -17,7 +17,7 @@ use super::objects::{self, MapInfo};
 use super::{DatapathError, KernelOptions, maps};
 
 /// The maps that are shared, in the order in which they are made.
-pub(super) const MAPS: [&str; 10] = [
+pub(super) const MAPS: [&str; 11] = [
     "SLOTS",
     "NEXT_CHUNK",
     "PROCESSORS",
@@ -27,6 +27,7 @@ pub(super) const MAPS: [&str; 10] = [
     "NEXT_HOPS",
     "LISTENER_COUNTERS",
     "BACKEND_COUNTERS",
+    "BACKEND_LATENCY",
     "PREDECESSOR",
 ];
 

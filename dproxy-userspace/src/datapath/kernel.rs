@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use dproxy_common::{
-    abi::{BackendCounters, BackendLive, ListenerCounters, NatSettings, NextHop, Slot},
+    abi::{BackendCounters, BackendLive, Latencies, ListenerCounters, NatSettings, NextHop, Slot},
     explain::Explain,
     tables::Half,
 };
@@ -290,6 +290,10 @@ impl Datapath for Kernel {
 
     fn backend_counters(&self) -> Result<Vec<BackendCounters>, DatapathError> {
         Ok(self.loaded.counters.read_backends())
+    }
+
+    fn latencies(&self, backend: u16) -> Latencies {
+        self.loaded.counters.read_latencies(backend)
     }
 
     fn received(&self) -> Result<u64, DatapathError> {

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use dproxy_common::{
     abi::{
         Backend, BackendCounters, BackendLive, CandidateLine, DESTINATION_SLOTS, Destination, Entry,
-        Generation, Listener, ListenerCounters, LongName, NatSettings, NextHop, Pool, Processor, Route,
-        RouteBucket, Slot,
+        Generation, Latencies, Listener, ListenerCounters, LongName, NatSettings, NextHop, Pool, Processor,
+        Route, RouteBucket, Slot,
     },
     tables::{Half, Tables},
     wire::{Address, Be16},
@@ -44,7 +44,7 @@ impl Size {
 }
 
 /// The maps of a program for so many processors.
-pub(super) fn sizes(capacity: &Capacity, processors: u32) -> [Size; 18] {
+pub(super) fn sizes(capacity: &Capacity, processors: u32) -> [Size; 19] {
     let each = |ids: u32| ids.saturating_mul(processors);
     [
         Size::of::<u64>("ACTIVE", 1),
@@ -65,6 +65,7 @@ pub(super) fn sizes(capacity: &Capacity, processors: u32) -> [Size; 18] {
         Size::of::<ListenerCounters>("LISTENER_COUNTERS", each(capacity.listener_ids)),
         Size::of::<u64>("POOL_COUNTERS", each(capacity.pool_ids())),
         Size::of::<BackendCounters>("BACKEND_COUNTERS", each(capacity.backend_ids)),
+        Size::of::<Latencies>("BACKEND_LATENCY", capacity.backend_ids),
     ]
 }
 

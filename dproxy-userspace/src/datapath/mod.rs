@@ -40,7 +40,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use dproxy_common::{
-    abi::{BackendCounters, BackendLive, ListenerCounters, NextHop},
+    abi::{BackendCounters, BackendLive, Latencies, ListenerCounters, NextHop},
     explain::Explain,
     tables::Half,
 };
@@ -150,6 +150,9 @@ pub trait Datapath: Send {
     /// Reads those of the backends alone, by id.
     fn backend_counters(&self) -> Result<Vec<BackendCounters>, DatapathError>;
 
+    /// Reads how long a backend took to reply, by id.
+    fn latencies(&self, backend: u16) -> Latencies;
+
     /// Reads how many packets came in.
     fn received(&self) -> Result<u64, DatapathError>;
 
@@ -225,6 +228,8 @@ pub struct Counters {
     pub pools: Vec<u64>,
     /// By backend id.
     pub backends: Vec<BackendCounters>,
+    /// How long their replies took, of a sample, by backend id.
+    pub latencies: Vec<Latencies>,
 }
 
 /// Why the fast path could not do what it was told. The text says what to do about it.

@@ -5,6 +5,7 @@
 
 mod cause;
 mod checks;
+mod histogram;
 mod kept;
 mod member;
 mod passive;
@@ -18,6 +19,7 @@ mod worker;
 
 pub use cause::{Cause, Failure};
 pub use checks::{Change, Id, Picture, PoolSpec, Portrait};
+pub use histogram::Histogram;
 pub use member::{State, Transition};
 pub use passive::Counts;
 pub use pool::{Candidate, Decision, Mode, decide};

@@ -194,8 +194,7 @@ fn fields_of_listener(counters: &mut ListenerCounters) -> [&mut u64; 2] {
 }
 
 fn fields_of_backend(counters: &mut BackendCounters) -> [&mut u64; 7] {
-    let BackendCounters { queries, replies, noerror, nxdomain, servfail, refused, other, reserved: _ } =
-        counters;
+    let BackendCounters { queries, replies, noerror, nxdomain, servfail, refused, other, late: _ } = counters;
     [queries, replies, noerror, nxdomain, servfail, refused, other]
 }
 

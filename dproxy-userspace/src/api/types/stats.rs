@@ -99,4 +99,23 @@ pub struct BackendStats {
     pub refused: u64,
     /// Any other code.
     pub other: u64,
+    /// Replies that came too late to be forwarded.
+    #[serde(default)]
+    pub late: u64,
+    /// How long replies over the fast path took, since the counters began. None: no query was timed.
+    #[serde(default)]
+    pub latency: Option<LatencyStats>,
+}
+
+/// How long a backend takes to reply, by a sample of the queries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatencyStats {
+    /// Queries that were timed.
+    pub timed: u64,
+    /// Half of them took no longer, in microseconds.
+    pub p50_microseconds: u64,
+    /// Nine of ten.
+    pub p90_microseconds: u64,
+    /// 99 of a hundred.
+    pub p99_microseconds: u64,
 }

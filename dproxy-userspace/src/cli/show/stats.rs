@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use dproxy_common::reason::Reason;
 
 use super::{per_second, target};
-use crate::api::{SlowPathStats, Stats};
+use crate::api::{LatencyStats, SlowPathStats, Stats};
 use crate::cli::style::{Paint, Style};
 use crate::cli::table::{Align, Cell, Table, grouped};
 use crate::slow_path;
@@ -62,7 +62,11 @@ struct Section {
     counts: &'static [&'static str],
     rows: Vec<Row>,
     sums: Option<Row>,
+    /// What is no count, and its headings: for each row.
+    notes: (&'static [&'static str], Vec<Vec<String>>),
 }
+
+const NO_NOTES: (&[&str], Vec<Vec<String>>) = (&[], Vec::new());
 
 /// Keys and counts.
 type Row = (Vec<String>, Vec<u64>);
@@ -75,9 +79,14 @@ fn sections(stats: &Stats, all: bool) -> [Section; 6] {
     let pools = stats.pools.iter().map(|pool| (vec![pool.name.clone()], vec![pool.queries]));
     let backends = stats.backends.iter().map(|backend| {
         let codes = [backend.noerror, backend.nxdomain, backend.servfail, backend.refused, backend.other];
-        let counts = [backend.queries, backend.replies].into_iter().chain(codes);
+        let counts = [backend.queries, backend.replies].into_iter().chain(codes).chain([backend.late]);
         (vec![backend.address.to_string()], counts.collect())
     });
+    let times = stats.backends.iter().map(|backend| {
+        let LatencyStats { p50_microseconds, p90_microseconds, p99_microseconds, .. } = backend.latency?;
+        Some([p50_microseconds, p90_microseconds, p99_microseconds].map(duration).to_vec())
+    });
+    let times = times.map(|times| times.unwrap_or_else(|| vec!["-".to_owned(); 3])).collect();
     let mut routes: Vec<_> = stats
         .routes
         .iter()
@@ -88,16 +97,34 @@ fn sections(stats: &Stats, all: bool) -> [Section; 6] {
     [
         Section::new(&["FAST PATH", "VERDICT"], &["PACKETS"], reasons(stats, all)),
         // Not to be added up: one query is forwarded, retried and replied to.
-        Section { keys: &["SLOW PATH"], counts: &["COUNT"], rows: slow_path_reasons(stats, all), sums: None },
+        Section {
+            keys: &["SLOW PATH"],
+            counts: &["COUNT"],
+            rows: slow_path_reasons(stats, all),
+            sums: None,
+            notes: NO_NOTES,
+        },
         Section::new(&["LISTENER"], &["QUERIES", "RESPONSES"], listeners.collect()),
         Section::new(&["POOL"], &["QUERIES"], pools.collect()),
-        Section::new(
-            &["BACKEND"],
-            &["QUERIES", "REPLIES", "NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "OTHER"],
-            backends.collect(),
-        ),
+        Section {
+            notes: (&["P50", "P90", "P99"], times),
+            ..Section::new(
+                &["BACKEND"],
+                &["QUERIES", "REPLIES", "NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "OTHER", "LATE"],
+                backends.collect(),
+            )
+        },
         Section::new(&["ROUTE", "LEADS TO"], &["QUERIES"], routes),
     ]
+}
+
+/// As people read it.
+fn duration(microseconds: u64) -> String {
+    match microseconds {
+        0..1000 => format!("{microseconds} µs"),
+        1000..1_000_000 => format!("{:.1} ms", microseconds as f64 / 1e3),
+        _ => format!("{:.1} s", microseconds as f64 / 1e6),
+    }
 }
 
 /// In the order of the reasons, and behind them those that only a newer daemon knows.
@@ -137,7 +164,7 @@ impl Section {
         label[0] = "in total".to_owned();
         // One row needs no sum.
         let sums = (rows.len() > 1).then_some((label, sums));
-        Self { keys, counts, rows, sums }
+        Self { keys, counts, rows, sums, notes: NO_NOTES }
     }
 
     /// All rows.
@@ -150,6 +177,7 @@ impl Section {
         let mut columns: Vec<(&'static str, Align)> =
             self.keys.iter().map(|key| (*key, Align::Left)).collect();
         columns.extend(self.counts.iter().map(|count| (*count, Align::Right)));
+        columns.extend(self.notes.0.iter().map(|note| (*note, Align::Right)));
         if before.is_some() {
             columns.insert(self.keys.len() + 1, ("A SECOND", Align::Right));
         }
@@ -159,9 +187,12 @@ impl Section {
             .map(|(keys, counts)| (keys, counts))
             .collect();
         let mut table = Table::new(&columns);
+        let mut notes = self.notes.1.iter();
         for (keys, counts) in self.counters() {
             let mut cells: Vec<Cell> = keys.iter().map(Cell::from).collect();
             cells.extend(counts.iter().map(|count| Cell::from(grouped(*count))));
+            // Sums have none.
+            cells.extend(notes.next().into_iter().flatten().map(Cell::from));
             if let Some((_, seconds)) = before {
                 let then = earlier.get(keys).map_or(0, |counts| counts[0]);
                 cells.insert(

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dproxy_common::abi::{
-    Backend, BackendCounters, BackendLive, Destination, Listener, ListenerCounters, NatSettings, NextHop,
+    Backend, BackendCounters, BackendLive, Destination, Latencies, Listener, ListenerCounters, NatSettings,
+    NextHop,
 };
 use dproxy_common::explain::Explain;
 use dproxy_common::host::{HostPacket, HostState};
@@ -276,6 +277,10 @@ impl Datapath for FakeDatapath {
 
     fn backend_counters(&self) -> Result<Vec<BackendCounters>, DatapathError> {
         Ok(self.tables().counters.backends.clone())
+    }
+
+    fn latencies(&self, backend: u16) -> Latencies {
+        self.tables().counters.latencies.get(usize::from(backend)).copied().unwrap_or_default()
     }
 
     fn received(&self) -> Result<u64, DatapathError> {
