@@ -11,7 +11,7 @@ use std::vec::Vec;
 use crate::{
     abi::{CHUNK, Cursor, DIRECT_QUERIES, DirectQuery, Slot, SlotWord, Subject},
     packet::{MAX_OFFSET, Packet, ResizeRefused},
-    reason::Reason,
+    reason::{Reason, Verdict},
     tables::State,
     wire::Wire,
 };
@@ -135,6 +135,13 @@ impl State for HostState {
 
     fn cursor(&mut self) -> &mut Cursor {
         &mut self.cursor
+    }
+
+    fn turn(&self, pool: u16) -> u32 {
+        let counts = |(reason, subject): &&(Reason, Subject)| {
+            *reason == Reason::BackendSlowPath || (subject.pool == pool && reason.verdict() != Verdict::Pass)
+        };
+        self.ended.iter().filter(counts).count() as u32
     }
 
     fn next_chunk(&self) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! A query: from its message to a plan.
 
 use crate::{
-    abi::{Backend, BackendLive, Generation, NextHop, Pool, RouteTarget},
+    abi::{Backend, Generation, NextHop, Pool, RouteTarget},
     answer,
     frame::Frame,
     message::{self, DNS_HEADER, Query, TYPE_AND_CLASS, UDP_HEADER},
@@ -81,7 +81,7 @@ fn forward<T: Tables, S: State>(
     }
     let udp_size = clamp(generation, query)?;
     let random = nat::peek_random(state.cursor());
-    select::select(tables, pool, random, work)?;
+    select::select(tables, pool, random, || state.turn(pool.id), work)?;
     let backend = tables.backend(work.subject.backend).ok_or(Reason::Internal)?;
     let (headers, slot, reason) = match work.live.next_hop() {
         Some(next_hop) => {
@@ -91,7 +91,7 @@ fn forward<T: Tables, S: State>(
             }
             (sent(next_hop, backend), SlotChange::Take, Reason::QueryForwarded)
         }
-        None if work.live == BackendLive::LOCAL => {
+        None if work.live.is_local() => {
             (delivered(&work.frame, query, backend)?, SlotChange::None, Reason::QueryDelivered)
         }
         None => return Err(Reason::BackendSlowPath),

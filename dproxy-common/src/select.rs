@@ -1,7 +1,7 @@
 //! From a pool to one of its backends.
 
 use crate::{
-    abi::{BackendLive, CANDIDATES_PER_LINE, HashInput, Pool},
+    abi::{CANDIDATES_PER_LINE, HashInput, Pool},
     reason::Reason,
     tables::{Half, Tables},
     verifier::forget,
@@ -36,22 +36,41 @@ const fn switch_hash(client: Address) -> u64 {
     mix(mix(if of_v6 == 0 { of_v4 } else { of_v6 }) ^ 0x0073_7769_7463_6865)
 }
 
-/// Chooses by the pool's policy, skipping backends that cannot be reached. The backend's id is left in
-/// [`Subject`](crate::abi::Subject), the way to it in [`Work::live`]. The slow path is a way like others:
-/// else the shares of the others would grow.
+/// Chooses by the pool's policy, skipping backends that cannot be reached, and some of the time those that are not to get
+/// all of their queries. The backend's id is left in [`Subject`](crate::abi::Subject), the way to it in [`Work::live`].
+/// The slow path is a way like others: else the shares of the others would grow.
+///
+/// `turn` is for policies that go round: how many turns there were before this one.
 #[inline(always)]
-pub fn select<T: Tables>(tables: &T, pool: &Pool, random: u32, work: &mut Work) -> Result<(), Reason> {
-    let mut selector = selector(pool, work.name.hash, work.frame.network.source, random);
+pub fn select<T: Tables>(
+    tables: &T,
+    pool: &Pool,
+    random: u32,
+    turn: impl FnOnce() -> u32,
+    work: &mut Work,
+) -> Result<(), Reason> {
+    let input = HashInput::from_code(pool.hash);
+    let mut selector = selector(input, work.name.hash, work.frame.network.source, random);
+    let mut candidate = match input {
+        HashInput::RoundRobin => turn().checked_rem(pool.candidates).unwrap_or(0),
+        HashInput::Qname | HashInput::Client | HashInput::QnameClient | HashInput::Random => {
+            scale(selector, pool.candidates)
+        }
+    };
+    let mut chance = random;
     for _ in 0..DRAWS {
-        let candidate = scale(selector, pool.candidates);
-        if take_if_reachable(tables, pool.first_line, candidate, work)? {
+        if take(tables, pool.first_line, candidate, chance, work)? {
             return Ok(());
         }
-        selector = mix(selector);
+        // Not of itself: the root's hash is 0, and so is what comes of 0.
+        selector = mix(!selector);
+        candidate = scale(selector, pool.candidates);
+        // Each candidate has a chance of its own: else those from which much is withheld would be passed over together.
+        chance = chance.wrapping_mul(NEXT_CHANCE);
     }
     let mut member = scale(selector, pool.members);
     for _ in 0..MEMBERS_TRIED {
-        if take_if_reachable(tables, pool.member_line(), member, work)? {
+        if take(tables, pool.member_line(), member, ANY_CHANCE, work)? {
             return Ok(());
         }
         let next = if member + 1 >= pool.members { 0 } else { member + 1 };
@@ -61,12 +80,20 @@ pub fn select<T: Tables>(tables: &T, pool: &Pool, random: u32, work: &mut Work) 
     Err(Reason::BackendUnresolved)
 }
 
-/// Takes the backend at a place behind a line, if it can be reached.
+/// Multiplied by this, a random number becomes another one, as far as its upper bits are concerned.
+const NEXT_CHANCE: u32 = 0x9e37_79b9;
+
+/// The chance of whoever is the last resort: nothing is withheld then.
+const ANY_CHANCE: u32 = u32::MAX;
+
+/// Takes the backend at a place behind a line, if it can be reached, and its turn is not withheld: a random number
+/// decides, since one name may be most of what there is.
 #[inline(always)]
-fn take_if_reachable<T: Tables>(
+fn take<T: Tables>(
     tables: &T,
     first_line: u32,
     place: u32,
+    chance: u32,
     work: &mut Work,
 ) -> Result<bool, Reason> {
     let line = first_line + place / CANDIDATES_PER_LINE as u32;
@@ -74,7 +101,7 @@ fn take_if_reachable<T: Tables>(
     let id = line.0[place as usize % CANDIDATES_PER_LINE];
     let backend = tables.backend(id).ok_or(Reason::Internal)?;
     let live = backend.live;
-    if live == BackendLive::UNRESOLVED {
+    if !live.is_usable() || chance >> 16 < live.withheld() as u32 {
         return Ok(false);
     }
     work.subject.backend = id;
@@ -84,12 +111,12 @@ fn take_if_reachable<T: Tables>(
 
 /// The number that picks the candidate.
 #[inline(always)]
-fn selector(pool: &Pool, name_hash: u64, client: Address, random: u32) -> u64 {
-    match HashInput::from_code(pool.hash) {
+fn selector(input: HashInput, name_hash: u64, client: Address, random: u32) -> u64 {
+    match input {
         HashInput::Qname => mix(name_hash),
         HashInput::Client => mix(client_hash(client)),
         HashInput::QnameClient => mix(name_hash ^ client_hash(client)),
-        HashInput::Random => mix(random as u64),
+        HashInput::Random | HashInput::RoundRobin => mix(random as u64),
     }
 }
 
@@ -111,3 +138,6 @@ pub const fn mix(value: u64) -> u64 {
 const fn scale(selector: u64, count: u32) -> u32 {
     (((selector >> 32) * count as u64) >> 32) as u32
 }
+
+#[cfg(test)]
+mod tests;

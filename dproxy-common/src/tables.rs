@@ -83,6 +83,8 @@ pub trait State {
     fn units(&self) -> u32;
     /// This processor's cursor.
     fn cursor(&mut self) -> &mut Cursor;
+    /// How many queries of a pool there were on this processor, by a count that moves on with each.
+    fn turn(&self, pool: u16) -> u32;
     /// The first slot of the chunk that the next processor gets.
     fn next_chunk(&self) -> Option<u64>;
     /// The first of the next [`CHUNK`](crate::abi::CHUNK) slots, for this processor alone.

@@ -48,15 +48,9 @@ fn count_query(subject: &Subject, answered: bool) {
         listener.responses += u64::from(answered);
     }
     if subject.pool != NO_ID
-        && let Some(counter) = POOL_COUNTERS.in_run(
-            processor_number(),
-            setting!(processors),
-            u32::from(subject.pool),
-            setting!(pools),
-        )
+        && let Some(counter) = of_pool(subject.pool)
     {
-        // SAFETY: the entry is this processor's.
-        unsafe { *counter += 1 }
+        *counter += 1;
     }
     if let Some(backend) = backend_counters(subject) {
         backend.queries += 1;
@@ -78,6 +72,15 @@ fn count_reply(subject: &Subject) {
         _ => &mut backend.other,
     };
     *by_rcode += 1;
+}
+
+/// The queries of a pool, on this processor.
+#[inline(always)]
+pub fn of_pool(pool: u16) -> Option<&'static mut u64> {
+    let (processors, pools) = (setting!(processors), setting!(pools));
+    let counter = POOL_COUNTERS.in_run(processor_number(), processors, u32::from(pool), pools)?;
+    // SAFETY: the entry is this processor's.
+    Some(unsafe { &mut *counter })
 }
 
 #[inline(always)]

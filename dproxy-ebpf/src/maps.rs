@@ -241,6 +241,13 @@ impl State for PerPacket {
     }
 
     #[inline(always)]
+    fn turn(&self, pool: u16) -> u32 {
+        let turns = counters::of_pool(pool).map_or(0, |turns| *turns);
+        // These are not counted as the pool's, since the slow path will do it. Whoever's they are: turns move on.
+        (turns + self.processor.reasons[Reason::BackendSlowPath as usize]) as u32
+    }
+
+    #[inline(always)]
     fn next_chunk(&self) -> Option<u64> {
         // SAFETY: a map element is valid for reads. Volatile, because other processors change it.
         NEXT_CHUNK.at(0, 1).map(|next| unsafe { next.read_volatile() })

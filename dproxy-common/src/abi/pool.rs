@@ -14,6 +14,8 @@ pub enum HashInput {
     /// Nothing: a random number. Over a table in which each backend stands as often as its weight
     /// says, that is weighted random.
     Random = 3,
+    /// How many queries of the pool there were: its candidates take turns.
+    RoundRobin = 4,
 }
 
 impl HashInput {
@@ -24,6 +26,7 @@ impl HashInput {
             1 => Self::Client,
             2 => Self::QnameClient,
             3 => Self::Random,
+            4 => Self::RoundRobin,
             _ => Self::Qname,
         }
     }

@@ -3,6 +3,7 @@
 //! A table names backends so that each stands in it as often as its weight says, and so that adding or
 //! removing one moves few entries of the others.
 
+use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 use dproxy_common::{select::mix, wire::Address};
@@ -36,6 +37,46 @@ pub(super) fn in_turn(members: &[Member]) -> Vec<u16> {
     let mut members: Vec<_> = members.iter().filter(|member| member.weight > 0).collect();
     members.sort_unstable_by_key(|member| (hash(member), member.address));
     members.into_iter().map(|member| member.id).collect()
+}
+
+/// Turns of a round at most, unless there are more members.
+const LONGEST_ROUND: u64 = 4096;
+
+/// The members in the order in which they take turns: each as often as its weight says, as evenly as can be (the
+/// "smooth" weighted round-robin of nginx).
+pub(super) fn round(members: &[Member]) -> Vec<u16> {
+    let order = in_turn(members);
+    let weight_of =
+        |id: &u16| members.iter().find(|member| member.id == *id).map_or(0, |member| member.weight);
+    let weights: Vec<u64> = order.iter().map(|id| u64::from(weight_of(id))).collect();
+    if weights.iter().all(|weight| Some(weight) == weights.first()) {
+        return order;
+    }
+    let divisor = weights.iter().copied().fold(0, greatest_common_divisor).max(1);
+    let total: u64 = weights.iter().sum::<u64>() / divisor;
+    let turns = |weight: &u64| match total {
+        0..=LONGEST_ROUND => weight / divisor,
+        _ => (weight / divisor * LONGEST_ROUND / total).max(1),
+    };
+    let turns: Vec<i64> = weights.iter().map(|weight| turns(weight) as i64).collect();
+    let all: i64 = turns.iter().sum();
+    let mut credit = vec![0i64; turns.len()];
+    let mut round = Vec::with_capacity(all as usize);
+    for _ in 0..all {
+        credit.iter_mut().zip(&turns).for_each(|(credit, turns)| *credit += turns);
+        // The first one of those that have most.
+        let most = (0..credit.len()).max_by_key(|&index| (credit[index], Reverse(index))).unwrap_or(0);
+        credit[most] -= all;
+        round.push(order[most]);
+    }
+    round
+}
+
+const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 fn hash(member: &Member) -> u64 {
@@ -127,6 +168,22 @@ mod tests {
         assert_eq!(table(&members(&[7])), [0]);
         assert_eq!(table(&members(&[0, 4])), [1]);
         assert_eq!(table(&members(&[0])), [0u16; 0]);
+    }
+
+    #[test]
+    fn a_round_has_each_as_often_as_its_weight_says_and_never_in_a_row() {
+        assert_eq!(round(&members(&[])), [0u16; 0]);
+        assert_eq!(round(&members(&[0, 4])), [1]);
+        let equal = round(&members(&[3; 5]));
+        assert_eq!(equal, in_turn(&members(&[3; 5])), "each once");
+        let weighted = round(&members(&[10, 20, 50]));
+        assert_eq!(weighted.len(), 8);
+        let turns = |round: &[u16], id: u16| round.iter().filter(|turn| **turn == id).count();
+        assert_eq!([0, 1, 2].map(|id| turns(&weighted, id)), [1, 2, 5]);
+        let around: Vec<u16> = weighted.iter().chain(&weighted).copied().collect();
+        assert!(around.windows(3).all(|three| three != [2; 3]), "{weighted:?}");
+        let long = round(&members(&[1, 65535, 65534]));
+        assert!(long.len() <= 4100 && turns(&long, 0) == 1, "{}", long.len());
     }
 
     #[test]

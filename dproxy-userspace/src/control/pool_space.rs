@@ -107,7 +107,13 @@ impl PoolSpace {
             Some(Member { id, address: backend.address, weight: backend.share() })
         };
         let members: Vec<Member> = pool.backends.iter().filter_map(member).collect();
-        let tables = [maglev::table(&members), maglev::in_turn(&members)];
+        let candidates = match pool.policy {
+            Policy::RoundRobin => maglev::round(&members),
+            Policy::Maglev { .. } | Policy::Random | Policy::Failover { .. } | Policy::LeastLatency => {
+                maglev::table(&members)
+            }
+        };
+        let tables = [candidates, maglev::in_turn(&members)];
         let [candidates, members] = [&tables[0], &tables[1]].map(|table| table.len() as u32);
         let lines: Vec<_> = tables.iter().flat_map(|ids| ids.chunks(CANDIDATES_PER_LINE)).map(line).collect();
         self.regions.insert(id, Region { first_line: self.lines, candidates, members });
@@ -158,8 +164,9 @@ const fn pool_flags(pool: &Pool) -> u8 {
 
 const fn hash_input(policy: Policy) -> abi::HashInput {
     match policy {
-        // The latter two are not served yet, and `check` refuses them.
-        Policy::Random | Policy::RoundRobin | Policy::LeastLatency => abi::HashInput::Random,
+        Policy::RoundRobin => abi::HashInput::RoundRobin,
+        // Latency is in what is withheld.
+        Policy::Random | Policy::LeastLatency => abi::HashInput::Random,
         Policy::Maglev { hash } | Policy::Failover { hash } => match hash {
             HashInput::Qname => abi::HashInput::Qname,
             HashInput::Client => abi::HashInput::Client,

@@ -49,7 +49,7 @@ impl Live {
         for (&id, &live) in &inheritance.live {
             let way = match live.next_hop().and_then(|index| inheritance.next_hops.get(&index)) {
                 Some(hop) => Way::NextHop(*hop),
-                None if live == BackendLive::LOCAL => Way::Local,
+                None if live.is_local() => Way::Local,
                 None => Way::SlowPath,
             };
             self.set.insert(id, way);

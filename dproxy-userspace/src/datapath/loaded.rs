@@ -180,7 +180,7 @@ impl Loaded {
         }
         for (id, address, live) in self.maps.known_backends() {
             inheritance.backends.insert(id, address);
-            if live != dproxy_common::abi::BackendLive::UNRESOLVED {
+            if live.is_usable() {
                 inheritance.live.insert(id, live);
             }
             if let Some((index, hop)) =

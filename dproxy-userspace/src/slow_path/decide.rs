@@ -1,6 +1,7 @@
 //! What to do with a query, by the very code that decides in the kernel.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use dproxy_common::{
@@ -97,6 +98,8 @@ pub struct Decider {
     random: u64,
     /// How often another backend was looked for.
     turn: Cell<usize>,
+    /// By pool, how many turns there were, if it goes round.
+    turns: BTreeMap<u16, u32>,
 }
 
 /// A message that was understood.
@@ -109,7 +112,7 @@ struct Understood {
 impl Decider {
     /// With a seed other than 0 for policies that draw at random.
     pub fn new(seed: u64) -> Self {
-        Self { work: Box::new(Work::EMPTY), random: seed | 1, turn: Cell::new(0) }
+        Self { work: Box::new(Work::EMPTY), random: seed | 1, turn: Cell::new(0), turns: BTreeMap::new() }
     }
 
     /// Decides about a query.
@@ -231,17 +234,26 @@ impl Decider {
 
     /// Chooses a backend of a pool or, if it has none, of the pool that is there for that case.
     fn select(&mut self, view: &View, pool: &Pool, settings: &mut PoolSettings) -> Result<(), Instead> {
-        let random = self.draw();
-        if select::select(view, pool, random, &mut self.work).is_ok() {
+        if self.select_in(view, pool).is_ok() {
             return Ok(());
         }
         let instead = settings.when_down;
         let Instead::Pool(id) = instead else { return Err(instead) };
         let other = view.pool_in_use(id).ok_or(instead)?;
-        select::select(view, other, random, &mut self.work).map_err(|_| instead)?;
+        self.select_in(view, other).map_err(|_| instead)?;
         self.work.subject.pool = other.id;
         *settings = view.settings(other.id);
         Ok(())
+    }
+
+    fn select_in(&mut self, view: &View, pool: &Pool) -> Result<(), FastReason> {
+        let (random, turns) = (self.draw(), &mut self.turns);
+        let turn = || {
+            let turn = turns.entry(pool.id).or_default();
+            *turn = turn.wrapping_add(1);
+            *turn
+        };
+        select::select(view, pool, random, turn, &mut self.work)
     }
 
     /// Another backend for a query that the one chosen did not answer: one of the pool's members that can be

@@ -126,7 +126,7 @@ impl View {
 
     /// Can a backend be reached?
     pub(super) fn is_reachable(&self, backend: u16) -> bool {
-        self.backends.get(usize::from(backend)).is_some_and(|backend| backend.live.next_hop().is_some())
+        self.backends.get(usize::from(backend)).is_some_and(|backend| backend.live.is_usable())
     }
 
     /// Each backend of a pool that has weight.
