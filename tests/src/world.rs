@@ -12,7 +12,7 @@ use dproxy_common::{
 };
 use dproxy_userspace::{
     config::{Config, Pattern},
-    control::{Capacity, Host, Ids, Memory, Snapshot, compile},
+    control::{Capacity, Host, Ids, Member, Memory, Snapshot, compile},
 };
 
 /// Our address towards IPv4 backends.
@@ -59,10 +59,13 @@ impl World {
             locals.iter().map(|(backend, listener)| [backend, listener].map(|text| text.parse().unwrap()));
         let host = Host { sources, locals: locals.map(|[backend, listener]| (backend, listener)).collect() };
         let snapshot = compile(&config, &host, &ids, 3, &capacity).expect("it compiles");
-        let hops =
-            snapshot.names.backends.iter().map(|(&id, address)| (id, hop(address, interfaces[BACKEND_SIDE])));
+        let hops = snapshot
+            .names
+            .backends
+            .iter()
+            .map(|(&id, member)| (id, hop(&member.address, interfaces[BACKEND_SIDE])));
         let (hops, ids) = (hops.collect(), snapshot.names.backends.iter());
-        let lives = ids.filter(|(_, address)| host.locals.contains_key(address));
+        let lives = ids.filter(|(_, member)| host.locals.contains_key(&member.address));
         let lives = lives.map(|(id, _)| (*id, BackendLive::LOCAL)).collect();
         Self { hops, lives, config, snapshot, capacity }
     }
@@ -89,7 +92,8 @@ impl World {
             next_hops: vec![NextHop::default(); names.backends.len()],
             listeners: vec![Listener::default(); names.listeners.len()],
         };
-        for (&id, address) in &names.backends {
+        for (&id, member) in &names.backends {
+            let address = member.address;
             let hop = self.hops.get(&id);
             let by_hop = hop.map_or(BackendLive::UNRESOLVED, |_| BackendLive::reachable(u32::from(id)));
             memory.backends[usize::from(id)] = Backend {
@@ -126,13 +130,21 @@ impl World {
 
     /// A backend's address, by id.
     pub fn backend(&self, id: u16) -> Option<SocketAddr> {
-        self.snapshot.names.backends.get(&id).copied()
+        self.snapshot.names.backends.get(&id).map(|member| member.address)
     }
 
-    /// A backend's id.
+    /// A backend's id as a member of a pool.
+    pub fn member_id(&self, pool: &str, address: &str) -> u16 {
+        let (names, address) = (&self.snapshot.names, address.parse().expect("an address"));
+        let is_meant = |member: &Member| member.address == address && names.pool_of(member) == Some(pool);
+        let found = names.backends.iter().find(|(_, member)| is_meant(member));
+        *found.unwrap_or_else(|| panic!("no backend {address} in pool {pool}")).0
+    }
+
+    /// A backend's id; of one in several pools, the lowest.
     pub fn backend_id(&self, address: &str) -> u16 {
         let address: SocketAddr = address.parse().expect("an address");
-        let found = self.snapshot.names.backends.iter().find(|(_, backend)| **backend == address);
+        let found = self.snapshot.names.backends.iter().find(|(_, member)| member.address == address);
         *found.unwrap_or_else(|| panic!("no backend {address}")).0
     }
 }

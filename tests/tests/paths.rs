@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dproxy_common::abi::{NO_ID, Subject};
+use dproxy_common::abi::{BackendLive, NO_ID, Subject};
 use dproxy_common::reason::{Reason, Verdict};
 use dproxy_tests::{
     arbitrary::{damaged_frame, query, random_world},
@@ -30,7 +30,7 @@ impl<'w> SlowPath<'w> {
             &world.config,
             world.snapshot.clone().into(),
             Arc::new(world.snapshot.names.clone()),
-            |_| true,
+            |_| BackendLive::reachable(0),
         );
         Self { world, view, decider: Decider::new(1) }
     }

@@ -1,7 +1,9 @@
 //! What becomes of replies, on the host build and in the kernel.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
+use dproxy_common::latency;
 use dproxy_common::reason::Reason;
 use dproxy_tests::{
     cases::{BACKEND_V4, CONFIG, at, forwarded, query_v4, query_v6},
@@ -11,6 +13,7 @@ use dproxy_tests::{
     oracle::checksums_are_right,
     world::World,
 };
+use dproxy_userspace::datapath::{CounterId, Datapath as _};
 
 const CLIENT_INTERFACE: u32 = 1;
 const BACKEND_INTERFACE: u32 = 2;
@@ -36,6 +39,7 @@ fn host_drops_a_late_reply() {
     let (_, reply) = exchange(&mut host, &query_v4(&Question::new("www.example.com")), CLIENT_INTERFACE);
     host.state().ticks += dproxy_common::reply::LATE + 1;
     assert_eq!(host.receive(&reply.octets(), BACKEND_INTERFACE).reason, Reason::ReplyLate);
+    assert!(host.state().latencies.is_empty());
 }
 
 #[test]
@@ -48,6 +52,60 @@ fn host_counts_slots_taken_from_queries_that_still_wait() {
         host.receive(&query, CLIENT_INTERFACE);
     }
     assert_eq!(host.state().overwritten, 3);
+}
+
+#[test]
+fn host_times_a_sixteenth_of_the_replies() {
+    let world = World::new(CONFIG, [CLIENT_INTERFACE, BACKEND_INTERFACE]);
+    let mut host = Host::new(&world);
+    let query = query_v4(&Question::new("www.example.com"));
+    for number in 0..3200u32 {
+        // Also while the clock begins anew.
+        host.state().units = (u32::MAX - 1_000_000).wrapping_add(number * 1000);
+        let (_, reply) = exchange(&mut host, &query, CLIENT_INTERFACE);
+        host.state().units = host.state().units.wrapping_add(400);
+        for _ in 0..2 {
+            host.receive(&reply.octets(), BACKEND_INTERFACE);
+        }
+    }
+    let timed = &host.state().latencies;
+    let [(&(_, bucket), &count)] = *timed.iter().collect::<Vec<_>>() else { panic!("{timed:?}") };
+    assert!((130..270).contains(&count), "{count} of 3200, each once");
+    let nanoseconds = 400 * 256;
+    let (from, to) = (latency::lower_end(bucket), latency::lower_end(bucket + 1));
+    assert!((from..to).contains(&nanoseconds), "{from} to {to}");
+}
+
+#[test]
+fn kernel_times_a_sixteenth_of_the_replies() {
+    in_namespace("replies::kernel_times_a_sixteenth_of_the_replies", |interfaces| {
+        let world = World::new(CONFIG, interfaces);
+        let mut machine = InKernel::new(&world);
+        let query = query_v4(&Question::new("www.example.com"));
+        let begun = Instant::now();
+        for _ in 0..3200 {
+            let (_, reply) = exchange(&mut machine, &query, interfaces[0]);
+            machine.receive(&reply.octets(), interfaces[1]);
+        }
+        let all = begun.elapsed();
+        let counters = machine.kernel.counters().unwrap();
+        let timed: Vec<u64> = counters.latencies.iter().map(|times| times.0.iter().sum()).collect();
+        let replies: Vec<u64> = counters.backends.iter().map(|backend| backend.replies).collect();
+        let backend = replies.iter().position(|count| *count > 0).unwrap();
+        assert_eq!((timed.iter().sum::<u64>(), replies[backend]), (timed[backend], 3200));
+        assert!((130..270).contains(&timed[backend]), "{timed:?}");
+        // From the query to its reply, it took about a half of a turn, on the average.
+        let longest = counters.latencies[backend].0.iter().rposition(|count| *count > 0).unwrap();
+        let shortest = counters.latencies[backend].0.iter().position(|count| *count > 0).unwrap();
+        let turn = all / 3200;
+        assert!(
+            u128::from(latency::lower_end(shortest as u32)) < turn.as_nanos(),
+            "{shortest}, a turn takes {turn:?}"
+        );
+        assert!(u128::from(latency::lower_end(longest as u32)) < all.as_nanos(), "{longest}");
+        machine.kernel.clear(CounterId::Backend(backend as u16)).unwrap();
+        assert_eq!(machine.kernel.latencies(backend as u16), Default::default());
+    });
 }
 
 /// Sends a query; returns what was forwarded and the backend's reply to it.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use dproxy_common::abi::BackendLive;
 use dproxy_common::reason::Reason;
 use dproxy_tests::{
     cases::at,
@@ -11,6 +12,8 @@ use dproxy_tests::{
     machine::{Host, Machine},
     world::World,
 };
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
+use nix::unistd::Pid;
 
 const CONFIG: &str = r#"
 [listen]
@@ -30,6 +33,11 @@ backends = [{ address = "203.0.113.1", weight = 1 }, { address = "203.0.113.2", 
 [pools.random]
 policy   = "random"
 backends = [{ address = "203.0.113.1", weight = 1 }, { address = "203.0.113.2", weight = 2 }, { address = "203.0.113.3", weight = 7 }]
+[pools.even]
+backends = ["203.0.113.1", "203.0.113.2", "203.0.113.3"]
+[pools.turns]
+policy   = "round-robin"
+backends = [{ address = "203.0.113.1", weight = 1 }, { address = "203.0.113.2", weight = 2 }, { address = "203.0.113.3", weight = 7 }]
 [pools.skewed]
 backends = [{ address = "203.0.113.5", weight = 1000 }, { address = "203.0.113.6", weight = 1 }, { address = "203.0.113.7", weight = 0 }]
 
@@ -40,6 +48,8 @@ backends = [{ address = "203.0.113.5", weight = 1000 }, { address = "203.0.113.6
 "weighted.test" = "weighted"
 "random.test"   = "random"
 "skewed.test"   = "skewed"
+"even.test"     = "even"
+"turns.test"    = "turns"
 "#;
 
 #[test]
@@ -51,6 +61,10 @@ fn host() {
 #[test]
 fn kernel() {
     in_namespace("selection::kernel", |interfaces| {
+        // Each processor goes round by itself.
+        let mut here = CpuSet::new();
+        here.set(sched_getcpu().unwrap()).unwrap();
+        sched_setaffinity(Pid::from_raw(0), &here).unwrap();
         let world = World::new(CONFIG, interfaces);
         run(&world, &mut InKernel::new(&world));
     });
@@ -90,6 +104,8 @@ fn a_failed_draw_is_not_repeated() {
 fn run(world: &World, machine: &mut impl Machine) {
     affinity(world, machine);
     shares(world, machine);
+    withheld(world, machine);
+    turns(world, machine);
     unreachable(world, machine);
 }
 
@@ -150,11 +166,71 @@ fn shares(world: &World, machine: &mut impl Machine) {
     }
 }
 
+/// How often each backend of a pool of three gets one name's query.
+fn counts(world: &World, machine: &mut impl Machine, name: &str, queries: usize) -> [usize; 3] {
+    let frame = Frame::new(client(1), at("192.0.2.53:53"), Question::new(name).octets()).octets();
+    let mut counts = [0; 3];
+    for _ in 0..queries {
+        let chosen = backend(world, machine, name, client(1));
+        machine.receive(&frame, 1);
+        let index = (1..=3).position(|last| at(&format!("203.0.113.{last}:53")) == chosen);
+        counts[index.unwrap_or_else(|| panic!("{chosen} is none of the three"))] += 1;
+    }
+    counts
+}
+
+/// What is withheld goes to others, by each query anew, as long as there are others.
+fn withheld(world: &World, machine: &mut impl Machine) {
+    let ids = [1, 2, 3].map(|last| world.member_id("even", &format!("203.0.113.{last}:53")));
+    let set = |machine: &mut dyn Machine, withheld: [u16; 3]| {
+        for (id, withheld) in ids.into_iter().zip(withheld) {
+            machine.set_live(id, BackendLive::SLOW.withholding(withheld));
+        }
+    };
+    let before: Vec<_> = (0..100).map(|n| chosen(world, machine, &format!("n{n}.even.test"))).collect();
+    set(machine, [0, u16::MAX, 0]);
+    for (number, before) in before.iter().enumerate() {
+        let after = chosen(world, machine, &format!("n{number}.even.test"));
+        assert_ne!(after, at("203.0.113.2:53"), "all is withheld from it, on the {}", machine.name());
+        assert!(*before == after || *before == at("203.0.113.2:53"), "the others keep their names");
+    }
+    set(machine, [u16::MAX; 3]);
+    let all: BTreeSet<_> = (0..100).map(|n| chosen(world, machine, &format!("n{n}.even.test"))).collect();
+    assert_eq!(all.len(), 3, "somebody has to get them");
+    set(machine, [0; 3]);
+}
+
+/// Whom a query would go to, whatever the way.
+fn chosen(world: &World, machine: &mut impl Machine, name: &str) -> SocketAddr {
+    let frame = Frame::new(client(1), at("192.0.2.53:53"), Question::new(name).octets());
+    let (reason, subject) = machine.explain(&frame.octets());
+    assert!([Reason::QueryForwarded, Reason::BackendSlowPath].contains(&reason), "{reason:?}");
+    world.backend(subject.backend).unwrap_or_else(|| panic!("no backend {}", subject.backend))
+}
+
+/// Each in its turn, as often as its weight says; also when the way of one is the slow path, whose queries are not
+/// counted as the pool's.
+fn turns(world: &World, machine: &mut impl Machine) {
+    let name = machine.name();
+    assert_eq!(counts(world, machine, "x.turns.test", 400), [40, 80, 280], "on the {name}");
+    let slow = world.member_id("turns", "203.0.113.3:53");
+    machine.set_live(slow, BackendLive::SLOW);
+    let frame = Frame::new(client(1), at("192.0.2.53:53"), Question::new("x.turns.test").octets()).octets();
+    let before = machine.counters().0;
+    for _ in 0..400 {
+        machine.receive(&frame, 1);
+    }
+    let after = machine.counters().0;
+    let new = |reason| after.get(&reason).unwrap_or(&0) - before.get(&reason).unwrap_or(&0);
+    assert_eq!(new(Reason::BackendSlowPath), 280, "on the {name}");
+    assert_eq!(new(Reason::QueryForwarded), 120, "on the {name}");
+}
+
 fn unreachable(world: &World, machine: &mut impl Machine) {
     let id = |text: &str| world.backend_id(text);
     let before: Vec<_> =
         (0..200).map(|n| backend(world, machine, &format!("n{n}.name.test"), client(1))).collect();
-    machine.set_hop(id("203.0.113.2:53"), None);
+    machine.set_hop(world.member_id("by-name", "203.0.113.2:53"), None);
     for (number, before) in before.iter().enumerate() {
         let after = backend(world, machine, &format!("n{number}.name.test"), client(1));
         assert_ne!(after, at("203.0.113.2:53"), "an unreachable backend gets nothing");

@@ -65,7 +65,7 @@ impl BackendLive {
     }
 }
 
-/// A backend, by id. Address and port never change while the id is in use.
+/// A backend as a member of a pool, by id. Nothing but the live word changes while the id is in use.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backend {
@@ -73,10 +73,12 @@ pub struct Backend {
     pub address: Address,
     /// The live word.
     pub live: BackendLive,
+    /// Which pool it is a member of: a hash of its name, for whoever finds the table.
+    pub pool: u64,
     /// Its port.
     pub port: Be16,
     /// Unused, zero.
-    pub reserved: [u16; 19],
+    pub reserved: [u16; 15],
 }
 
 /// How to send a frame towards a backend. Never changed while a live word refers to it.

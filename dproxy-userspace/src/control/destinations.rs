@@ -37,10 +37,13 @@ impl Host {
 /// The table and its seed, or `None` if no seed was found: too many addresses.
 pub(super) fn table(names: &SnapshotNames, host: &Host) -> Option<(u64, Vec<Destination>)> {
     let mut entries = entries(&names.listeners, &host.sources);
-    entries.extend(names.backends.iter().filter_map(|(&id, backend)| {
-        let listener = host.locals.get(backend)?;
+    // One entry for a backend in several pools: it is one server.
+    let backends: BTreeMap<SocketAddr, u16> =
+        names.backends.iter().rev().map(|(id, member)| (member.address, *id)).collect();
+    entries.extend(backends.into_iter().filter_map(|(backend, id)| {
+        let listener = host.locals.get(&backend)?;
         let (&listener, _) = names.listeners.iter().find(|(_, address)| *address == listener)?;
-        Some(Destination { listener, kind: Destination::LOCAL_BACKEND, backend: id, ..key(*backend) })
+        Some(Destination { listener, kind: Destination::LOCAL_BACKEND, backend: id, ..key(backend) })
     }));
     // A fixed sequence of seeds, so that the same configuration gives the same table.
     (1..=SEEDS).map(mix).find_map(|seed| place(seed, &entries).map(|table| (seed, table)))
@@ -88,21 +91,25 @@ fn place(seed: u64, entries: &[Destination]) -> Option<Vec<Destination>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Member;
 
     #[test]
     fn sixty_four_listeners_on_as_many_addresses_fit() {
         let listeners = (0..64).map(|n| (n, SocketAddr::from(([192, 0, 2, n as u8 + 1], 53))));
-        let backends = (0..16).map(|n| (n, SocketAddr::from(([203, 0, 113, n as u8 + 1], 5300))));
+        let backend = |n: u16| SocketAddr::from(([203, 0, 113, n as u8 % 16 + 1], 5300));
+        // Each in two pools.
+        let backends = (0..32).map(|n| (n, Member { pool: n / 16, address: backend(n) }));
         let names = SnapshotNames {
             listeners: listeners.collect(),
             backends: backends.collect(),
             ..SnapshotNames::default()
         };
         let sources = BTreeSet::from(["198.51.100.1".parse().unwrap(), "2001:db8::1".parse().unwrap()]);
-        let locals = names.backends.values().map(|backend| (*backend, names.listeners[&7])).collect();
+        let locals = names.backends.values().map(|member| (member.address, names.listeners[&7])).collect();
         let (seed, table) = table(&names, &Host { sources, locals }).unwrap();
         assert_eq!(table.iter().filter(|entry| entry.kind != 0).count(), 64 + 64 + 2 + 16);
-        let local = table.iter().find(|entry| entry.address == names.backends[&3].ip().into()).unwrap();
+        let local =
+            table.iter().find(|entry| entry.address == names.backends[&3].address.ip().into()).unwrap();
         assert_eq!((local.kind, local.listener, local.backend), (Destination::LOCAL_BACKEND, 7, 3));
         for (index, entry) in table.iter().enumerate().filter(|(_, entry)| entry.kind != 0) {
             assert_eq!(Destination::index(seed, entry.address, entry.port) as usize, index);

@@ -4,6 +4,8 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry};
 use std::net::SocketAddr;
 
+use dproxy_common::select::mix;
+
 use super::Capacity;
 
 /// Gives out small numbers for keys, keeps each while generations refer to it, and gives a freed one out
@@ -86,11 +88,28 @@ pub enum Id {
     Route(u32),
 }
 
+/// A member of a pool, by what it is recognised by after a restart, when ids of pools are others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MemberKey {
+    /// A hash of the pool's name.
+    pub pool: u64,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl MemberKey {
+    /// Of a pool's member.
+    pub fn new(pool: &str, address: SocketAddr) -> Self {
+        let pool = pool.bytes().fold(pool.len() as u64, |hash, octet| mix(hash ^ u64::from(octet)));
+        Self { pool, address }
+    }
+}
+
 /// All ids. A clone is a draft: an edit that is refused leaves nothing behind.
 #[derive(Clone, Debug)]
 pub struct Ids {
     listeners: Numbering<SocketAddr>,
-    backends: Numbering<SocketAddr>,
+    backends: Numbering<MemberKey>,
     pools: Numbering<String>,
     new: Vec<Id>,
 }
@@ -112,9 +131,9 @@ impl Ids {
         self.narrow(number, is_new, Id::Listener)
     }
 
-    /// The id of a backend.
-    pub fn backend(&mut self, address: &SocketAddr) -> Option<u16> {
-        let (number, is_new) = self.backends.number(address)?;
+    /// The id of a backend as a member of a pool.
+    pub fn backend(&mut self, pool: &str, address: SocketAddr) -> Option<u16> {
+        let (number, is_new) = self.backends.number(&MemberKey::new(pool, address))?;
         self.narrow(number, is_new, Id::Backend)
     }
 
@@ -130,8 +149,8 @@ impl Ids {
     }
 
     /// Somebody has an id already: a program that was loaded before uses it.
-    pub fn restore_backend(&mut self, id: u16, address: SocketAddr) {
-        self.backends.restore(address, u32::from(id));
+    pub fn restore_backend(&mut self, id: u16, member: MemberKey) {
+        self.backends.restore(member, u32::from(id));
     }
 
     /// The same of a listener.
@@ -156,7 +175,7 @@ impl Ids {
     /// no packet can see the one before it.
     pub fn retain(&mut self, names: &super::SnapshotNames) {
         let listeners: BTreeSet<_> = names.listeners.values().collect();
-        let backends: BTreeSet<_> = names.backends.values().collect();
+        let backends: BTreeSet<MemberKey> = names.backends.values().filter_map(|it| names.key(it)).collect();
         let pools: BTreeSet<_> = names.pools.values().collect();
         self.listeners.retain(|key| listeners.contains(key));
         self.backends.retain(|key| backends.contains(key));

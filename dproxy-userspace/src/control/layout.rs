@@ -11,7 +11,7 @@ use super::ids::{Id, Ids};
 use super::patch::{Patch, Question};
 use super::pool_space::{PoolRows, PoolSpace};
 use super::route_space::{RouteRows, RouteSpace, Unpatchable};
-use super::{Capacity, Host, Snapshot, SnapshotNames, destinations};
+use super::{Capacity, Host, Member, Snapshot, SnapshotNames, destinations};
 use crate::config::{Answer, Change, Config, MAX_NAME, Name, Pattern, Target, matching};
 
 /// Why a valid configuration does not become a generation: it does not fit.
@@ -158,11 +158,11 @@ impl Layout {
             names.listeners.insert(id, *address);
         }
         for (name, pool) in &config.pools {
-            let id = ids.pool(name).ok_or(CompileError::IdsTaken("pool"))?;
-            names.pools.insert(id, name.clone());
+            let pool_id = ids.pool(name).ok_or(CompileError::IdsTaken("pool"))?;
+            names.pools.insert(pool_id, name.clone());
             for backend in &pool.backends {
-                let id = ids.backend(&backend.address).ok_or(CompileError::IdsTaken("backend"))?;
-                names.backends.insert(id, backend.address);
+                let id = ids.backend(name, backend.address).ok_or(CompileError::IdsTaken("backend"))?;
+                names.backends.insert(id, Member { pool: pool_id, address: backend.address });
             }
         }
         let limit = plan.capacity.pools;

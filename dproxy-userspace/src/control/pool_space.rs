@@ -47,7 +47,7 @@ impl PoolSpace {
         let mut lines = Vec::new();
         for (id, name) in &names.pools {
             if let Some(pool) = config.pools.get(name) {
-                lines.extend(space.place(*id, pool, ids));
+                lines.extend(space.place(*id, (name, pool), ids));
             }
         }
         space.fits(capacity)?;
@@ -76,7 +76,7 @@ impl PoolSpace {
         for name in concerned.keys() {
             if let (Some(id), Some(pool)) = (ids.pool(name), config.pools.get(name)) {
                 let first = space.lines;
-                rows.extend((first..).zip(space.place(id, pool, ids)));
+                rows.extend((first..).zip(space.place(id, (name, pool), ids)));
             }
         }
         if space.fits(capacity).is_err() {
@@ -101,9 +101,9 @@ impl PoolSpace {
     }
 
     /// Takes lines for a pool; returns what is to be in them.
-    fn place(&mut self, id: u16, pool: &Pool, ids: &mut Ids) -> Vec<CandidateLine> {
+    fn place(&mut self, id: u16, (name, pool): (&str, &Pool), ids: &mut Ids) -> Vec<CandidateLine> {
         let member = |backend: &crate::config::WeightedBackend| {
-            let id = ids.backend(&backend.address)?;
+            let id = ids.backend(name, backend.address)?;
             Some(Member { id, address: backend.address, weight: backend.share() })
         };
         let members: Vec<Member> = pool.backends.iter().filter_map(member).collect();

@@ -10,9 +10,10 @@ use dproxy_common::{
         NatSettings, NextHop, Pool, Route, RouteBucket, RouteTarget,
     },
     tables::{Half, Tables},
+    wire::Be16,
 };
 
-use super::{Held, Patch, Question, Rows};
+use super::{Held, MemberKey, Patch, Question, Rows};
 use crate::config::{Config, Pattern};
 
 /// One whole generation.
@@ -135,10 +136,38 @@ impl Snapshot {
 pub struct SnapshotNames {
     /// Listeners by id.
     pub listeners: BTreeMap<u16, SocketAddr>,
-    /// Backends by id.
-    pub backends: BTreeMap<u16, SocketAddr>,
+    /// Backends by id, one for each pool that has it.
+    pub backends: BTreeMap<u16, Member>,
     /// Pools by id.
     pub pools: BTreeMap<u16, String>,
+}
+
+/// A backend as a member of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Member {
+    /// Id of the pool.
+    pub pool: u16,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl SnapshotNames {
+    /// The name of a member's pool.
+    pub fn pool_of(&self, member: &Member) -> Option<&str> {
+        self.pools.get(&member.pool).map(String::as_str)
+    }
+
+    /// What a member is recognised by.
+    pub fn key(&self, member: &Member) -> Option<MemberKey> {
+        self.pool_of(member).map(|pool| MemberKey::new(pool, member.address))
+    }
+
+    /// The backend of an id, as its table has it, without a way to it yet.
+    pub fn entry(&self, member: &Member) -> Option<Backend> {
+        let MemberKey { pool, address } = self.key(member)?;
+        let (address, port) = (address.ip().into(), Be16::new(address.port()));
+        Some(Backend { address, port, pool, ..Backend::default() })
+    }
 }
 
 /// The tables in memory: for the slow path, which decides as the kernel does, and for tests.

@@ -264,7 +264,7 @@ fn pools_change_without_touching_routes() {
             let lines =
                 (entry.member_line()..).map_while(|line| held.tables().candidate_line(held.half(), line));
             let members: BTreeSet<u16> = lines.flat_map(|line| line.0).take(entry.members as usize).collect();
-            let meant = members.iter().map(|id| halves.layout.names().backends[id]);
+            let meant = members.iter().map(|id| halves.layout.names().backends[id].address);
             let configured = halves.config.pools[name].backends.iter().map(|backend| backend.address);
             assert_eq!(meant.collect::<BTreeSet<_>>(), configured.collect(), "{name}");
         }
@@ -287,11 +287,13 @@ fn two_hundred_thousand_routes_are_each_found() {
 fn numbers_that_are_in_use_already_are_not_given_out() {
     let capacity = Capacity::for_routes(10, 10);
     let mut ids = Ids::new(&capacity);
-    ids.restore_backend(3, "192.168.1.3:53".parse().unwrap());
-    ids.restore_backend(1, "192.168.1.1:53".parse().unwrap());
-    let mut id = |address: &str| ids.backend(&address.parse().unwrap()).unwrap();
-    assert_eq!([id("192.168.1.1:53"), id("192.168.1.3:53")], [1, 3]);
-    assert_eq!([id("192.168.1.8:53"), id("192.168.1.9:53")], [4, 5]);
+    let member = |pool, address: &str| MemberKey::new(pool, address.parse().unwrap());
+    ids.restore_backend(3, member("a", "192.168.1.3:53"));
+    ids.restore_backend(1, member("a", "192.168.1.1:53"));
+    ids.restore_backend(2, member("b", "192.168.1.1:53"));
+    let mut id = |pool, address: &str| ids.backend(pool, address.parse().unwrap()).unwrap();
+    assert_eq!([id("a", "192.168.1.1:53"), id("b", "192.168.1.1:53"), id("a", "192.168.1.3:53")], [1, 2, 3]);
+    assert_eq!([id("a", "192.168.1.8:53"), id("c", "192.168.1.1:53")], [4, 5]);
     let mut hops = Hops::new(16);
     let hop = |interface| NextHop { interface, ..NextHop::default() };
     hops.restore(hop(7), 2);

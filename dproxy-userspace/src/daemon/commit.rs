@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use super::whole::live_edits;
 use super::{EditError, Engine, Proxy, Who, descriptors};
 use crate::config::{Change, check_change};
-use crate::control::{CompileError, Delivery, Host, Id, Plan, SnapshotNames};
+use crate::control::{CompileError, Delivery, Host, Id, Member, Plan, SnapshotNames};
 use crate::datapath::{CounterId, DatapathError};
 use crate::slow_path::Options;
 use crate::state::{Content, Kind, Record, Written};
@@ -291,7 +291,7 @@ impl Engine {
                 Id::Pool(id) => CounterId::Pool(id),
                 Id::Backend(id) => {
                     self.live.forget(id);
-                    backends.extend(names.backends.get(&id).map(|address| (id, *address)));
+                    backends.extend(names.backends.get(&id).map(|member| (id, *member)));
                     CounterId::Backend(id)
                 }
             };
@@ -302,10 +302,12 @@ impl Engine {
         datapath.introduce(names)?;
         // A backend that is not served on this host any more gets no queries from now on: the generation to
         // come would not know the replies.
-        let retired = names.backends.iter().filter(|(id, address)| {
-            self.live.is_local(**id) && !matches!(deliveries.get(address), Some(Delivery::Local(_)))
+        let retired = names.backends.iter().filter(|(id, member)| {
+            self.live.is_local(**id) && !matches!(deliveries.get(&member.address), Some(Delivery::Local(_)))
         });
-        backends.extend(retired.map(|(id, address)| (*id, *address)));
-        self.live.update(datapath, &backends, deliveries, self.health.shut())
+        backends.extend(retired.map(|(id, member)| (*id, *member)));
+        let share =
+            |member: &Member| self.health.share(names.pool_of(member).unwrap_or_default(), member.address);
+        self.live.update(datapath, backends.into_iter(), deliveries, share)
     }
 }

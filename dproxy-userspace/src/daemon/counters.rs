@@ -85,12 +85,13 @@ impl Engine {
             stats.pools.push(PoolStats { name: name.clone(), queries });
         }
         stats.pools.sort_by(|a, b| a.name.cmp(&b.name));
-        for (id, &address) in &names.backends {
+        for (id, &member) in &names.backends {
             let times = Histogram(counter(&fast.latencies, *id).0);
             let [fast, slow]: [BackendCounters; 2] =
                 [counter(&fast.backends, *id), counter(&slow.backends, *id)];
             stats.backends.push(BackendStats {
-                address,
+                address: member.address,
+                pool: names.pool_of(&member).unwrap_or_default().to_owned(),
                 queries: fast.queries + slow.queries,
                 replies: fast.replies + slow.replies,
                 noerror: fast.noerror + slow.noerror,
@@ -102,7 +103,7 @@ impl Engine {
                 latency: latency(&times),
             });
         }
-        stats.backends.sort_by_key(|backend| backend.address);
+        stats.backends.sort_by(|a, b| (a.address, &a.pool).cmp(&(b.address, &b.pool)));
     }
 }
 

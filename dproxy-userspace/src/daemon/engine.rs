@@ -130,8 +130,8 @@ impl Engine {
         let (started, since) = (Instant::now(), SystemTime::now());
         let (mut ids, mut live, mut sources) =
             (Ids::new(&capacity), Live::new(&capacity), Sources::default());
-        for (&id, &address) in &inheritance.backends {
-            ids.restore_backend(id, address);
+        for (&id, &member) in &inheritance.backends {
+            ids.restore_backend(id, member);
         }
         for (&id, &address) in &inheritance.listeners {
             ids.restore_listener(id, address);
@@ -232,7 +232,10 @@ impl Engine {
             tokio::select! {
                 how = &mut end => return how,
                 news = self.health.news() => self.follow_health(news),
-                _ = reading.tick(), if self.health.is_on() => self.read_backends(),
+                _ = reading.tick(), if self.health.is_on() => {
+                    self.read_backends();
+                    self.share_out();
+                }
                 () = self.network.changed() => self.follow_network().await,
                 () = patience_ends => self.take_back_unconfirmed().await,
                 _ = tick.tick() => self.tick().await,

@@ -138,7 +138,7 @@ impl Engine {
             route: applied.and_then(|pattern: &Pattern| self.route(pattern).ok()),
             also_matching: others.map(|(pattern, target)| route_view(pattern, target)).collect(),
             hashed: pool_name.and_then(|pool| self.hashed(pool, name, from.ip())),
-            backend: pool_name.zip(backend).and_then(|(pool, address)| self.member(pool, *address)),
+            backend: pool_name.zip(backend).and_then(|(pool, member)| self.member(pool, member.address)),
             pool: pool_name.and_then(|name| self.pool(name).ok()),
         }
     }

@@ -2,6 +2,7 @@
 
 mod judge;
 mod readings;
+mod shares;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -13,10 +14,11 @@ use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
 use self::readings::Counted;
+use self::shares::Measures;
 use super::events::{EventKind, Events};
 use super::{Engine, Instructions};
 use crate::config::{Change, HashInput, Pattern, Policy, Pool, Target};
-use crate::health::{Checker, Decision, News, Picture, PoolSpec, Portrait, Question, State};
+use crate::health::{Checker, Decision, News, Picture, PoolSpec, Portrait, Question, Share, State};
 
 /// How often the counters of backends are read.
 pub(super) const READING: Duration = Duration::from_millis(50);
@@ -32,8 +34,9 @@ pub(super) struct Health {
     picture: Arc<Picture>,
     /// By pool.
     decisions: BTreeMap<String, Decision>,
-    /// Backends that get no queries, though there may be a way to them.
-    shut: BTreeSet<SocketAddr>,
+    /// What members get of their queries, by pool. Who is not among them gets all.
+    shares: BTreeMap<String, BTreeMap<SocketAddr, Share>>,
+    measures: Measures,
     /// The addresses of ours that queries to backends come from, as the checker was told.
     sources: BTreeMap<SocketAddr, IpAddr>,
     counted: Counted,
@@ -53,7 +56,8 @@ impl Health {
             news: None,
             picture: Arc::default(),
             decisions: BTreeMap::new(),
-            shut: BTreeSet::new(),
+            shares: BTreeMap::new(),
+            measures: Measures::default(),
             sources: BTreeMap::new(),
             counted: Counted::default(),
             asked_for: BTreeSet::new(),
@@ -95,9 +99,10 @@ impl Health {
         self.decisions.get(pool)
     }
 
-    /// Backends that get no queries, though there may be a way to them.
-    pub(super) fn shut(&self) -> &BTreeSet<SocketAddr> {
-        &self.shut
+    /// What a member gets of its queries, if there is a way to it.
+    pub(super) fn share(&self, pool: &str, backend: SocketAddr) -> Share {
+        let shares = self.shares.get(pool);
+        shares.and_then(|shares| shares.get(&backend)).copied().unwrap_or(Share::WHOLE)
     }
 
     /// Does a change concern who is checked, or what is asked?
@@ -179,6 +184,7 @@ impl Engine {
         self.health.picture = picture;
         for change in &changes {
             let (pool, backend) = (&change.id.0, change.id.1);
+            self.health.measures.note(&change.id, &change.transition);
             if change.transition.from == State::Checking && change.transition.to == State::Up {
                 // All is as it was thought to be. At a start, that is thousands at once.
                 debug!("backend {backend} of pool {pool} does its work");

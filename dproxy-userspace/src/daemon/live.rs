@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 
 use dproxy_common::abi::{BackendLive, NextHop};
 
-use crate::control::{Capacity, Delivery, Hops};
+use crate::control::{Capacity, Delivery, Hops, Member};
 use crate::datapath::{Datapath, DatapathError, Inheritance};
+use crate::health::Share;
 use crate::network::Why;
 
 /// The live words that the datapath has, and the next hops that they refer to.
 pub(super) struct Live {
     hops: Hops,
-    set: BTreeMap<u16, Way>,
+    /// The way, and what is withheld.
+    set: BTreeMap<u16, (Way, u16)>,
     /// Backends whose way was found by the daemon before. They keep it until more is known.
     inherited: BTreeSet<u16>,
 }
@@ -52,50 +54,59 @@ impl Live {
                 None if live.is_local() => Way::Local,
                 None => Way::SlowPath,
             };
-            self.set.insert(id, way);
+            self.set.insert(id, (way, live.withheld()));
             self.inherited.insert(id);
         }
     }
 
-    /// Brings the live words of `backends` up to date. Those that are `shut` get no queries, whatever the way.
+    /// Brings the live words of `backends` up to date. Those that are shut get no queries, whatever the way.
     pub(super) fn update(
         &mut self,
         datapath: &mut dyn Datapath,
-        backends: &BTreeMap<u16, SocketAddr>,
+        backends: impl Iterator<Item = (u16, Member)>,
         deliveries: &BTreeMap<SocketAddr, Delivery>,
-        shut: &BTreeSet<SocketAddr>,
+        share: impl Fn(&Member) -> Share,
     ) -> Result<(), DatapathError> {
-        for (&id, address) in backends {
-            let delivery = deliveries.get(address);
+        for (id, member) in backends {
+            let (delivery, share) = (deliveries.get(&member.address), share(&member));
             let is_asked = matches!(delivery, Some(Delivery::Unreachable(Why::Asked { .. })));
-            if is_asked && self.inherited.contains(&id) && !shut.contains(address) {
+            if is_asked && self.inherited.contains(&id) && share != Share::Shut {
                 continue;
             }
             self.inherited.remove(&id);
-            let wanted = delivery.filter(|_| !shut.contains(address)).and_then(Way::of);
+            let wanted = match share {
+                Share::Open { withheld } => delivery.and_then(Way::of).map(|way| (way, withheld)),
+                Share::Shut => None,
+            };
             if self.set.get(&id) == wanted.as_ref() {
                 continue;
             }
             let live = match &wanted {
-                Some(Way::NextHop(hop)) => BackendLive::reachable(self.index(datapath, hop)?),
-                Some(Way::Local) => BackendLive::LOCAL,
-                Some(Way::SlowPath) => BackendLive::SLOW,
+                Some((way, withheld)) => self.word(datapath, way)?.withholding(*withheld),
                 None => BackendLive::UNRESOLVED,
             };
             datapath.set_live(id, live)?;
             match wanted {
-                Some(way) => drop(self.set.insert(id, way)),
+                Some(wanted) => drop(self.set.insert(id, wanted)),
                 None => drop(self.set.remove(&id)),
             }
         }
         let Self { hops, set, inherited: _ } = self;
-        hops.retain(|hop| set.values().any(|way| *way == Way::NextHop(*hop)));
+        hops.retain(|hop| set.values().any(|(way, _)| *way == Way::NextHop(*hop)));
         Ok(())
+    }
+
+    fn word(&mut self, datapath: &mut dyn Datapath, way: &Way) -> Result<BackendLive, DatapathError> {
+        Ok(match way {
+            Way::NextHop(hop) => BackendLive::reachable(self.index(datapath, hop)?),
+            Way::Local => BackendLive::LOCAL,
+            Way::SlowPath => BackendLive::SLOW,
+        })
     }
 
     /// The backends that a query may be handed to on this host.
     pub(super) fn is_local(&self, id: u16) -> bool {
-        self.set.get(&id) == Some(&Way::Local)
+        self.set.get(&id).is_some_and(|(way, _)| *way == Way::Local)
     }
 
     /// Forgets a backend whose id means another one from now on. To the datapath, that is unresolved.

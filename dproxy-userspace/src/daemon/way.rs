@@ -1,6 +1,5 @@
 //! How queries get to a backend: by the fast path, by the slow path, or not at all.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use dproxy_common::abi::NextHop;
@@ -52,13 +51,5 @@ impl Engine {
                 Way::new(api::Path::None, Some("the kernel has not been asked for the way yet".to_owned()))
             }
         }
-    }
-
-    /// Backends that get no queries: the kernel's own stack need not try to send to them, or they do not do their
-    /// work.
-    pub(super) fn unusable(&self) -> BTreeSet<SocketAddr> {
-        let all = self.config.pools.values().flat_map(|pool| &pool.backends).map(|backend| backend.address);
-        let shut = self.health.shut();
-        all.filter(|backend| shut.contains(backend) || !self.is_reachable(*backend)).collect()
     }
 }

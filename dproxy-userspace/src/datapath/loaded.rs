@@ -178,8 +178,8 @@ impl Loaded {
         if !self.shares_flights {
             return inheritance;
         }
-        for (id, address, live) in self.maps.known_backends() {
-            inheritance.backends.insert(id, address);
+        for (id, member, live) in self.maps.known_backends() {
+            inheritance.backends.insert(id, member);
             if live.is_usable() {
                 inheritance.live.insert(id, live);
             }

@@ -21,7 +21,7 @@ use super::{
     DatapathError,
     table::{Halved, Table},
 };
-use crate::control::{Capacity, Patch, Rows, SnapshotNames};
+use crate::control::{Capacity, MemberKey, Patch, Rows, SnapshotNames};
 
 /// A map whose size userspace decides.
 #[derive(Clone, Copy, Debug)]
@@ -157,12 +157,12 @@ impl Maps {
         }
     }
 
-    /// The backends that a program before this one has used: by id, where each listens, and its live word.
-    pub(super) fn known_backends(&self) -> impl Iterator<Item = (u16, SocketAddr, BackendLive)> + '_ {
+    /// The backends that a program before this one has used: by id, which member of which pool, and its live word.
+    pub(super) fn known_backends(&self) -> impl Iterator<Item = (u16, MemberKey, BackendLive)> + '_ {
         (0..=u16::MAX).map_while(|id| Some((id, self.backends.read(u32::from(id))?))).filter_map(
-            |(id, backend)| {
-                let address = socket(backend.address, backend.port)?;
-                Some((id, address, backend.live))
+            |(id, Backend { address, port, pool, live, .. })| {
+                let address = socket(address, port)?;
+                Some((id, MemberKey { pool, address }, live))
             },
         )
     }
@@ -182,12 +182,11 @@ impl Maps {
     /// Writes the backends and listeners that are not there yet under their ids. The live word of those
     /// that are stays as it is; others begin unresolved.
     pub(super) fn introduce(&self, names: &SnapshotNames) -> Result<(), DatapathError> {
-        for (&id, address) in &names.backends {
-            let (address, port) = (Address::from(address.ip()), Be16::new(address.port()));
+        for (&id, member) in &names.backends {
+            let backend = names.entry(member).ok_or_else(|| no_such("pool", member.pool))?;
             let known = self.backends.read(u32::from(id)).ok_or_else(|| no_such("backend", id))?;
-            if (known.address, known.port) != (address, port) {
+            if (Backend { live: backend.live, ..known }) != backend {
                 self.set_live(id, BackendLive::UNRESOLVED)?;
-                let backend = Backend { address, port, ..Backend::default() };
                 // SAFETY: nobody refers to an id of this table before a generation does.
                 let written = unsafe { self.backends.write(u32::from(id), &[backend]) };
                 written.ok_or_else(|| no_such("backend", id))?;

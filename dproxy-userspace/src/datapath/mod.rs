@@ -47,7 +47,7 @@ use dproxy_common::{
 
 use crate::{
     config::XdpMode,
-    control::{Capacity, Held, Patch, SnapshotNames},
+    control::{Capacity, Held, MemberKey, Patch, SnapshotNames},
 };
 
 /// The XDP program's name.
@@ -176,7 +176,7 @@ pub trait Datapath: Send {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inheritance {
     /// Backends by id.
-    pub backends: BTreeMap<u16, SocketAddr>,
+    pub backends: BTreeMap<u16, MemberKey>,
     /// Listeners by id.
     pub listeners: BTreeMap<u16, SocketAddr>,
     /// Live words of backends, by id, as far as they lead somewhere.

@@ -146,7 +146,8 @@ impl Line {
         let listener = name(names.listeners.get(&listener), listener, listener == NO_ID);
         let route = name(routes.get(&route), route, route == NO_ROUTE);
         let pool = name(names.pools.get(&pool), pool, pool == NO_ID);
-        let backend = name(names.backends.get(&backend), backend, backend == NO_ID);
+        let backend =
+            name(names.backends.get(&backend).map(|member| &member.address), backend, backend == NO_ID);
         trace!(
             target: "packets",
             verdict = %reason.verdict().label(),

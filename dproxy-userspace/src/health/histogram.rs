@@ -20,6 +20,24 @@ impl Histogram {
         self.0.iter().sum()
     }
 
+    /// Those that have come since; all of them, if the counts were set to zero meanwhile.
+    pub fn since(&self, before: &Self) -> Self {
+        let mut new = *self;
+        for (count, before) in new.0.iter_mut().zip(&before.0) {
+            let Some(since) = count.checked_sub(*before) else { return *self };
+            *count = since;
+        }
+        new
+    }
+
+    /// The mean time, if at least so many were timed.
+    pub fn mean(&self, least: u64) -> Option<Duration> {
+        let total = self.total();
+        let middle = |bucket| (lower_end(bucket) + lower_end(bucket + 1)) as f64 / 2.0;
+        let sum: f64 = (0..BUCKETS).zip(&self.0).map(|(bucket, count)| middle(bucket) * *count as f64).sum();
+        (total >= least.max(1)).then(|| Duration::from_nanos((sum / total as f64) as u64))
+    }
+
     /// The time that this share of them did not exceed: as if those of a bucket lay evenly in it. None without any.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         let total = self.total();
@@ -74,6 +92,12 @@ mod tests {
         assert_eq!(Histogram::default().quantile(0.5), None);
         assert!(of(&[1]).quantile(0.5).unwrap() < Duration::from_nanos(5120));
         assert!(of(&[u64::MAX]).quantile(1.0).unwrap() > Duration::from_secs(3));
+        let before = of(&[7_000_000; 5]);
+        let after = of(&[[7_000_000; 5].as_slice(), &[1_000_000; 10]].concat());
+        let mean = after.since(&before).mean(10).unwrap().as_secs_f64();
+        assert!((mean - 0.001).abs() < 0.000_15, "{mean}");
+        assert_eq!((before.mean(6), before.since(&before).mean(0)), (None, None));
+        assert_eq!(before.since(&after), before, "counters that began anew");
         let mixed = of(&[[100_000; 98].as_slice(), &[20_000_000; 2]].concat());
         assert!(mixed.quantile(0.9).unwrap() < Duration::from_micros(120));
         assert!(mixed.quantile(0.99).unwrap() > Duration::from_millis(16));

@@ -14,6 +14,7 @@ mod probe;
 mod question;
 mod schedule;
 mod serials;
+mod shares;
 mod udp;
 mod worker;
 
@@ -24,4 +25,5 @@ pub use member::{State, Transition};
 pub use passive::Counts;
 pub use pool::{Candidate, Decision, Mode, decide};
 pub use question::Question;
+pub use shares::{Share, Standing, Wanted, bound, withheld};
 pub use worker::{Checker, News};

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use dproxy_common::abi::BackendLive;
+
 use super::{Counters, Limits, Options, Reason, SlowPath, View};
 use crate::config::Config;
 use crate::control::{Capacity, Host, Ids, compile};
@@ -25,7 +27,7 @@ pub(super) fn view(config: &Config) -> View {
     let capacity = capacity();
     let snapshot = compile(config, &Host::default(), &Ids::new(&capacity), 1, &capacity).unwrap();
     let names = Arc::new(snapshot.names.clone());
-    View::of(config, snapshot.into(), names, |_| true)
+    View::of(config, snapshot.into(), names, |_| BackendLive::reachable(0))
 }
 
 fn capacity() -> Capacity {

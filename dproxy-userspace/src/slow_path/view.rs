@@ -14,7 +14,7 @@ use dproxy_common::{
 };
 
 use crate::config::{Config, Pool, WhenDown};
-use crate::control::{Held, SnapshotNames};
+use crate::control::{Held, Member, SnapshotNames};
 
 /// The tables of one generation, and which backends the kernel's own stack can reach.
 ///
@@ -54,17 +54,17 @@ pub enum Instead {
 }
 
 impl View {
-    /// The generation that `config` was compiled to, and which backends can be used.
+    /// The generation that `config` was compiled to, and the words of its backends, by id.
     pub fn of(
         config: &Config,
         held: Held,
         names: Arc<SnapshotNames>,
-        is_usable: impl Fn(SocketAddr) -> bool,
+        live: impl Fn(u16) -> BackendLive,
     ) -> Self {
-        let ids: BTreeMap<_, _> = names.backends.iter().map(|(id, address)| (*address, *id)).collect();
-        let settings = |name: &String| {
+        let ids: BTreeMap<_, _> = names.backends.iter().map(|(id, member)| (*member, *id)).collect();
+        let settings = |(&pool, name): (&u16, &String)| {
             let Pool { primary, proxy_protocol, when_down, .. } = config.pools.get(name)?;
-            let primary = primary.and_then(|address| ids.get(&address).copied());
+            let primary = primary.and_then(|address| ids.get(&Member { pool, address }).copied());
             let when_down = match when_down {
                 WhenDown::Servfail => Instead::Servfail,
                 WhenDown::Drop => Instead::Drop,
@@ -73,25 +73,24 @@ impl View {
                     id.map_or(Instead::Servfail, Instead::Pool)
                 }
             };
-            Some(PoolSettings { primary, proxy_protocol: *proxy_protocol, when_down })
+            Some((pool, PoolSettings { primary, proxy_protocol: *proxy_protocol, when_down }))
         };
-        let pools = names.pools.iter().filter_map(|(id, name)| Some((*id, settings(name)?))).collect();
+        let pools = names.pools.iter().filter_map(settings).collect();
         let mut view = Self { held, names, backends: Vec::new(), pools };
-        view.set_usable(is_usable);
+        view.set_lives(live);
         view
     }
 
-    /// Sets anew which backends can be used.
-    pub fn set_usable(&mut self, is_usable: impl Fn(SocketAddr) -> bool) {
+    /// Sets anew the words of the backends, by id.
+    pub fn set_lives(&mut self, live: impl Fn(u16) -> BackendLive) {
         let names = &self.names.backends;
         let length = names.keys().next_back().map_or(0, |last| usize::from(*last) + 1);
         self.backends = vec![Backend::default(); length];
-        for (id, address) in names {
-            let is_usable = is_usable(*address);
+        for (id, Member { address, .. }) in names {
             self.backends[usize::from(*id)] = Backend {
                 address: address.ip().into(),
                 port: Be16::new(address.port()),
-                live: if is_usable { BackendLive::reachable(0) } else { BackendLive::UNRESOLVED },
+                live: live(*id),
                 ..Backend::default()
             };
         }
@@ -127,6 +126,12 @@ impl View {
     /// Can a backend be reached?
     pub(super) fn is_reachable(&self, backend: u16) -> bool {
         self.backends.get(usize::from(backend)).is_some_and(|backend| backend.live.is_usable())
+    }
+
+    /// What is withheld from each backend, by id.
+    #[cfg(test)]
+    pub(crate) fn withheld(&self) -> Vec<u16> {
+        self.backends.iter().map(|backend| backend.live.withheld()).collect()
     }
 
     /// Each backend of a pool that has weight.

@@ -85,6 +85,9 @@ pub struct PoolStats {
 pub struct BackendStats {
     /// The backend.
     pub address: SocketAddr,
+    /// The pool that it is counted for as a member.
+    #[serde(default)]
+    pub pool: String,
     /// Queries forwarded to it.
     pub queries: u64,
     /// Its replies that were forwarded.

@@ -93,10 +93,10 @@ pub(in crate::cli) enum Pool {
         /// A backend, and its weight if that is not 1; once for each
         #[arg(long, required = true, value_name = "ADDRESS[,WEIGHT]")]
         backend: Vec<Member>,
-        /// How a backend is chosen: maglev (default), random or failover
+        /// How a backend is chosen: maglev (default), random, failover, round-robin or least-latency
         #[arg(long)]
         policy: Option<String>,
-        /// What policy maglev hashes: qname (default), client or qname+client
+        /// What the policies maglev and failover hash: qname (default), client or qname+client
         #[arg(long)]
         hash: Option<String>,
         /// The backend for NOTIFY and UPDATE; with weight 0, it gets nothing else

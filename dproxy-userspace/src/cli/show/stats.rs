@@ -80,7 +80,7 @@ fn sections(stats: &Stats, all: bool) -> [Section; 6] {
     let backends = stats.backends.iter().map(|backend| {
         let codes = [backend.noerror, backend.nxdomain, backend.servfail, backend.refused, backend.other];
         let counts = [backend.queries, backend.replies].into_iter().chain(codes).chain([backend.late]);
-        (vec![backend.address.to_string()], counts.collect())
+        (vec![backend.address.to_string(), backend.pool.clone()], counts.collect())
     });
     let times = stats.backends.iter().map(|backend| {
         let LatencyStats { p50_microseconds, p90_microseconds, p99_microseconds, .. } = backend.latency?;
@@ -109,7 +109,7 @@ fn sections(stats: &Stats, all: bool) -> [Section; 6] {
         Section {
             notes: (&["P50", "P90", "P99"], times),
             ..Section::new(
-                &["BACKEND"],
+                &["BACKEND", "POOL"],
                 &["QUERIES", "REPLIES", "NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "OTHER", "LATE"],
                 backends.collect(),
             )

@@ -48,7 +48,6 @@ pub(super) fn check(config: &Config, found: &mut Vec<Problem>) {
         check_pool(name, pool, found);
         check_check(name, &pool.health, found);
         check_when_down(name, pool, config, found);
-        check_not_yet(name, pool, config, found);
     }
 }
 
@@ -88,6 +87,14 @@ fn check_pool(name: &str, pool: &Pool, found: &mut Vec<Problem>) {
     }
     if let Some(bound) = pool.bounded_load {
         found.extend(among(place("bounded_load"), u32::from(bound), 101..=1000, BOUNDED_LOAD));
+        if pool.policy.hash().is_none() {
+            let says = format!("is given with policy \"{}\", which hashes nothing", pool.policy);
+            found.push(Problem::new(
+                place("bounded_load"),
+                says,
+                "bounded_load with the policies maglev and failover only",
+            ));
+        }
     }
     let highest =
         if matches!(pool.policy, Policy::Failover { .. }) { 8 } else { WeightedBackend::FIRST_TIER };
@@ -170,37 +177,5 @@ fn check_when_down(name: &str, pool: &Pool, config: &Config, found: &mut Vec<Pro
         }
         Some(_) if **to == *name => found.push(Problem::new(place, "names that very pool", allowed())),
         Some(_) => {}
-    }
-}
-
-/// What is understood, and not done yet: nobody should rely on it.
-fn check_not_yet(name: &str, pool: &Pool, config: &Config, found: &mut Vec<Problem>) {
-    let place = |key| Place::PoolSetting(name.to_owned(), key);
-    match pool.policy {
-        Policy::RoundRobin | Policy::LeastLatency => {
-            let says = format!("is \"{}\", which is not served yet", pool.policy);
-            found.push(Problem::new(place("policy"), says, "maglev, random, failover"));
-        }
-        Policy::Failover { .. } => {
-            for (index, backend) in pool.backends.iter().enumerate() {
-                let shares = |(other, pool): &(&String, &Pool)| {
-                    *other != name && pool.backends.iter().any(|there| there.address == backend.address)
-                };
-                if let Some((other, _)) = config.pools.iter().find(shares) {
-                    let place = Place::Backend(name.to_owned(), index, backend.address);
-                    let says =
-                        format!("is in pool {} as well, which policy failover cannot do yet", Quoted(other));
-                    found.push(Problem::new(place, says, "backends of this pool only"));
-                }
-            }
-        }
-        Policy::Maglev { .. } | Policy::Random => {}
-    }
-    for (key, is_given) in
-        [("slow_start", pool.slow_start.is_some()), ("bounded_load", pool.bounded_load.is_some())]
-    {
-        if is_given {
-            found.push(Problem::new(place(key), "is given, but is not served yet", format!("no {key}")));
-        }
     }
 }

@@ -18,7 +18,7 @@ use dproxy_common::work::Work;
 
 use super::INTERFACE;
 use crate::config::{Config, XdpMode};
-use crate::control::{Capacity, Held, Memory, Patch, Snapshot, SnapshotNames};
+use crate::control::{Capacity, Held, MemberKey, Memory, Patch, Snapshot, SnapshotNames};
 use crate::daemon::capacity;
 use crate::datapath::{Attachment, CounterId, Counters, Datapath, DatapathError, Inheritance};
 
@@ -112,6 +112,27 @@ impl Tables {
         self.backends.values().find(is_meant).unwrap().live
     }
 
+    /// The live word of a backend as a member of a pool.
+    pub(crate) fn live_of(&self, pool: &str, address: &str) -> BackendLive {
+        let MemberKey { pool, address } = MemberKey::new(pool, address.parse().unwrap());
+        let is_meant = |backend: &&Backend| {
+            (backend.pool, backend.address, backend.port.get()) == (pool, address.ip().into(), address.port())
+        };
+        self.backends.values().find(is_meant).unwrap().live
+    }
+
+    /// The ids of these backends.
+    pub(crate) fn ids<const N: usize>(&self, addresses: [&str; N]) -> Vec<usize> {
+        let id = |text: &str| {
+            let address: SocketAddr = text.parse().unwrap();
+            let is_meant = |(_, backend): &(&u16, &Backend)| {
+                (backend.address, backend.port.get()) == (address.ip().into(), address.port())
+            };
+            usize::from(*self.backends.iter().find(is_meant).unwrap().0)
+        };
+        addresses.into_iter().map(id).collect()
+    }
+
     /// The backends' addresses, and where frames to them go.
     pub(crate) fn ways(&self) -> BTreeMap<SocketAddr, Option<NextHop>> {
         let way = |backend: &Backend| backend.live.next_hop().map(|index| self.next_hops[&index]);
@@ -150,12 +171,11 @@ impl Datapath for FakeDatapath {
     fn introduce(&mut self, names: &SnapshotNames) -> Result<(), DatapathError> {
         let mut tables = self.tables();
         tables.listeners.extend(&names.listeners);
-        for (&id, address) in &names.backends {
-            let (address, port) = (address.ip().into(), Be16::new(address.port()));
-            let known =
-                tables.backends.get(&id).filter(|known| known.address == address && known.port == port);
-            if known.is_none() {
-                tables.backends.insert(id, Backend { address, port, ..Backend::default() });
+        for (&id, member) in &names.backends {
+            let backend = names.entry(member).expect("a pool that has a name");
+            let known = tables.backends.get(&id);
+            if known.is_none_or(|known| Backend { live: backend.live, ..*known } != backend) {
+                tables.backends.insert(id, backend);
             }
         }
         Ok(())

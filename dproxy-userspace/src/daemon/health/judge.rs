@@ -22,16 +22,11 @@ impl Engine {
             (name.clone(), health::decide(&candidates, pool.panic_threshold))
         };
         let decisions: BTreeMap<String, Decision> = self.config.pools.iter().map(decide).collect();
-        let mut wanted = BTreeMap::<SocketAddr, bool>::new();
-        for (name, pool) in &self.config.pools {
-            let open = decisions.get(name).map(|decision| decision.open.as_slice()).unwrap_or_default();
-            for (backend, open) in pool.backends.iter().zip(open) {
-                // Until each member has a word of its own, one pool that wants it is enough.
-                *wanted.entry(backend.address).or_default() |= *open || !self.is_reachable(backend.address);
-            }
-        }
-        self.health.shut =
-            wanted.into_iter().filter(|(_, wanted)| !wanted).map(|(address, _)| address).collect();
+        let shares = |(name, decision): (&String, &Decision)| {
+            let pool = self.config.pools.get(name)?;
+            Some((name.clone(), self.shares(name, pool, decision)))
+        };
+        self.health.shares = decisions.iter().filter_map(shares).collect();
         let before = std::mem::replace(&mut self.health.decisions, decisions);
         self.tell_modes(&before);
     }

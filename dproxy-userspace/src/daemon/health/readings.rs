@@ -56,11 +56,25 @@ impl Engine {
         let mut counted = std::mem::take(&mut self.health.counted);
         let mut counts = BTreeMap::<SocketAddr, Counts>::new();
         let now = Instant::now();
-        for (&id, &backend) in &self.names().backends {
+        let of_both = |id: u16| {
             let counters = [&fast, &slow].map(|all| all.get(usize::from(id)));
-            let sum = counters.into_iter().flatten().fold(Counts::default(), add);
-            if counted.note(id, backend, sum, now) {
-                counts.insert(backend, sum);
+            counters.into_iter().flatten().fold(Counts::default(), add)
+        };
+        for (&id, member) in &self.names().backends {
+            if counted.note(id, member.address, of_both(id), now) {
+                counts.insert(member.address, Counts::default());
+            }
+        }
+        // A backend in several pools: all of them together, also those for which it has got none of late.
+        let members = if counts.is_empty() { None } else { Some(&self.names().backends) };
+        for (&id, member) in members.into_iter().flatten() {
+            if let Some(sum) = counts.get_mut(&member.address) {
+                let Counts { queries, replies, failing } = of_both(id);
+                *sum = Counts {
+                    queries: sum.queries + queries,
+                    replies: sum.replies + replies,
+                    failing: sum.failing + failing,
+                };
             }
         }
         self.health.counted = counted;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dproxy_common::abi::BackendLive;
+use dproxy_common::latency::{bucket, units};
 
 use crate::config::{Config, Transport};
 use crate::daemon::fake::{self, FakeDatapath, FakeNetwork};
@@ -191,16 +192,88 @@ async fn a_backup_is_used_when_the_first_tier_is_lost_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_backend_of_two_pools_is_shut_when_both_want_it() {
+async fn a_backend_of_two_pools_is_shut_for_who_finds_it_down() {
     let mut lab = Lab::new(
         "[pools]\np = { backends = [\"192.168.1.1\", \"192.168.1.2\"] }\n\
-         q = { backends = [\"192.168.1.1\", \"192.168.1.3\"] }",
+         q = { policy = \"failover\", backends = [\"192.168.1.1\", { address = \"192.168.1.3\", tier = 2 }] }",
     )
     .await;
+    let word = |lab: &Lab, pool| lab.datapath.tables().live_of(pool, THREE[0]);
     lab.down(THREE[0], timeout());
-    assert_eq!(lab.open(), "+++");
+    assert_eq!(word(&lab, "p"), BackendLive::UNRESOLVED);
+    assert!(word(&lab, "q").is_usable(), "the other one has not found that");
     lab.set("q", THREE[0], State::Down, Some(timeout()));
-    assert_eq!(lab.open(), "-++");
+    assert_eq!(word(&lab, "q"), BackendLive::UNRESOLVED);
+    assert!(lab.datapath.tables().live_of("q", THREE[2]).is_usable(), "the second tier");
+    lab.set("p", THREE[0], State::Up, None);
+    assert!(word(&lab, "p").is_usable() && !word(&lab, "q").is_usable());
+}
+
+#[tokio::test]
+async fn who_comes_up_begins_with_little_where_that_is_wanted() {
+    let withheld = |lab: &Lab| THREE.map(|it| lab.datapath.tables().live(it).withheld());
+    let mut lab = Lab::of_three("slow_start = \"10m\"").await;
+    assert_eq!(withheld(&lab), [0; 3], "the start is no coming up");
+    lab.down(THREE[0], timeout());
+    lab.set("p", THREE[0], State::Up, None);
+    let [first, others @ ..] = withheld(&lab);
+    assert!((58_000..60_000).contains(&first), "nine tenths: {first}");
+    assert_eq!((others, lab.datapath.generation()), ([0; 2], 1));
+    lab.down(THREE[1], timeout());
+    lab.down(THREE[2], timeout());
+    assert_eq!((lab.open().as_str(), withheld(&lab)), ("+--", [0; 3]), "there is nobody else");
+    let mut lab = Lab::of_three("").await;
+    lab.down(THREE[0], timeout());
+    lab.set("p", THREE[0], State::Up, None);
+    assert_eq!(withheld(&lab), [0; 3], "it is not wanted");
+}
+
+#[tokio::test]
+async fn who_is_slow_gets_less_and_who_has_too_much_gives_some_away() {
+    let mut lab = Lab::of_three("policy = \"least-latency\"").await;
+    let counted = |lab: &Lab, turns: u64, micros: [u64; 3]| {
+        let mut tables = lab.datapath.tables();
+        let ids: Vec<usize> = tables.ids(THREE);
+        let counters = &mut tables.counters;
+        counters.backends.resize(8, Default::default());
+        counters.latencies.resize(8, Default::default());
+        for (id, micros) in ids.into_iter().zip(micros) {
+            counters.backends[id].queries += 100 * turns;
+            counters.backends[id].replies += 100 * turns;
+            counters.latencies[id].0[bucket(units(micros * 1000)) as usize] += 10;
+        }
+    };
+    for _ in 0..8 {
+        counted(&lab, 1, [100, 20_100, 100]);
+        lab.engine.share_out_now();
+    }
+    let withheld = THREE.map(|it| lab.datapath.tables().live(it).withheld());
+    assert!(withheld[0] < 2000 && withheld[1] > 60_000 && withheld[2] < 2000, "{withheld:?}");
+    assert_eq!(lab.engine.view().unwrap().withheld(), withheld, "by both paths");
+    for _ in 0..12 {
+        counted(&lab, 1, [100, 100, 100]);
+        lab.engine.share_out_now();
+    }
+    let withheld = THREE.map(|it| lab.datapath.tables().live(it).withheld());
+    assert!(withheld.iter().all(|withheld| *withheld < 6000), "it is fast again: {withheld:?}");
+
+    let mut lab = Lab::of_three("bounded_load = 125").await;
+    let loads = |lab: &Lab| {
+        let mut tables = lab.datapath.tables();
+        let ids: Vec<usize> = tables.ids(THREE);
+        tables.counters.backends.resize(8, Default::default());
+        for (id, queries) in ids.into_iter().zip([1000, 100, 100]) {
+            tables.counters.backends[id].queries += queries;
+            tables.counters.backends[id].replies += queries;
+        }
+    };
+    for _ in 0..2 {
+        loads(&lab);
+        lab.engine.share_out_now();
+    }
+    let withheld = THREE.map(|it| lab.datapath.tables().live(it).withheld());
+    assert!((30_000..36_000).contains(&withheld[0]), "half of 1000 is its bound of 500: {withheld:?}");
+    assert_eq!(withheld[1..], [0, 0]);
 }
 
 #[tokio::test]

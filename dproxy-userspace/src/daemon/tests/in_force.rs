@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use crate::api::{ApiError, Code, Edited};
 use crate::config::{Pool, Target, WeightedBackend};
+use crate::control::MemberKey;
 use crate::daemon::{Edit, fake};
 use crate::datapath::{CounterId, Inheritance};
 
@@ -115,16 +116,21 @@ async fn counters_begin_at_zero_when_their_id_means_somebody_new() {
 }
 
 #[tokio::test]
-async fn a_backend_in_two_pools_is_one_backend() {
+async fn a_backend_has_a_word_for_each_of_its_pools() {
     let (mut engine, datapath, _) = fake::engine().await;
     engine.edit(&add_backend("dice", "192.168.1.9:8053")).await.unwrap();
-    assert_eq!(datapath.tables().backends.len(), 4);
-    let addresses = |engine: &crate::daemon::Engine| {
-        let stats = engine.stats().unwrap();
-        stats.backends.iter().map(|backend| backend.address.to_string()).collect::<Vec<_>>()
-    };
-    let expected = ["192.168.1.9:8053", "192.168.1.10:53", "192.168.1.11:53", "[2001:db8:1::10]:53"];
-    assert_eq!(addresses(&engine), expected);
+    assert_eq!(datapath.tables().backends.len(), 5);
+    let stats = engine.stats().unwrap();
+    let members: Vec<_> =
+        stats.backends.iter().map(|backend| format!("{} {}", backend.address, backend.pool)).collect();
+    let expected = [
+        "192.168.1.9:8053 cryo",
+        "192.168.1.9:8053 dice",
+        "192.168.1.10:53 resolvers",
+        "192.168.1.11:53 dice",
+        "[2001:db8:1::10]:53 resolvers",
+    ];
+    assert_eq!(members, expected);
 }
 
 #[tokio::test]
@@ -132,22 +138,24 @@ async fn ids_stay_over_a_restart() {
     let config = fake::config();
     let [first, gone]: [SocketAddr; 2] =
         ["192.168.1.10:53", "192.168.1.77:53"].map(|text| text.parse().unwrap());
+    let [at_first, at_last] =
+        [("resolvers", first), ("dice", gone)].map(|(pool, it)| MemberKey::new(pool, it));
     let datapath = fake::FakeDatapath::new(&config);
     datapath.tables().inherited = Inheritance {
         // The program before has met one backend twice.
-        backends: BTreeMap::from([(3, first), (5, gone), (6, first)]),
+        backends: BTreeMap::from([(3, at_first), (5, at_last), (6, at_first)]),
         listeners: BTreeMap::from([(9, config.listen.addresses[0])]),
         ..Inheritance::default()
     };
     let (mut engine, ..) = fake::engine_on(config.clone(), datapath).await;
     let names = engine.layout.names().clone();
-    assert_eq!(names.backends.get(&3), Some(&first));
+    assert_eq!(names.backends.get(&3).map(|member| member.address), Some(first));
     assert_eq!(names.listeners.get(&9), Some(&config.listen.addresses[0]));
     let others = names.backends.keys().filter(|id| **id != 3);
     assert!(others.clone().all(|id| *id > 6), "slots name the others: {others:?}");
     engine.edit(&add_backend("dice", "192.168.1.77:53")).await.unwrap();
     let names = engine.layout.names();
-    assert_eq!(names.backends.get(&3), Some(&first));
-    let again = names.backends.iter().find(|(_, address)| **address == gone).unwrap();
+    assert_eq!(names.backends.get(&3).map(|member| member.address), Some(first));
+    let again = names.backends.iter().find(|(_, member)| member.address == gone).unwrap();
     assert!(![3, 6].contains(again.0));
 }

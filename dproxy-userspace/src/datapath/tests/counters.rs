@@ -5,6 +5,7 @@ use std::time::Instant;
 use dproxy_common::reason::Reason;
 
 use super::*;
+use crate::control::Member;
 
 #[test]
 fn counters_add_up_and_are_cleared_one_by_one() {
@@ -51,6 +52,7 @@ fn counters_add_up_and_are_cleared_one_by_one() {
     expected.listeners[usize::from(listener)] = ListenerCounters::default();
     expected.pools[usize::from(pool)] = 0;
     expected.backends.fill(BackendCounters::default());
+    expected.latencies.fill(Latencies::default());
     assert_eq!(kernel.counters().unwrap(), expected);
     assert!(kernel.clear(CounterId::Route(1 << 20)).is_err());
 }
@@ -59,10 +61,12 @@ fn counters_add_up_and_are_cleared_one_by_one() {
 fn all_ids_can_be_read_in_batches() {
     let Some(_world) = World::enter() else { return };
     let (mut kernel, _, mut snapshot) = simple();
+    let pool = *snapshot.names.pools.keys().next().unwrap();
     // As if all ids had been in use.
     let capacity = kernel.capacity();
     snapshot.routes[0].at.route = capacity.route_ids - 1;
-    snapshot.names.backends.insert(capacity.backend_ids as u16 - 1, "192.0.2.99:53".parse().unwrap());
+    let last = Member { pool, address: "192.0.2.99:53".parse().unwrap() };
+    snapshot.names.backends.insert(capacity.backend_ids as u16 - 1, last);
     let few = Instant::now();
     kernel.counters().unwrap();
     let few = few.elapsed();

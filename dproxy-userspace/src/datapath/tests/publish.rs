@@ -9,6 +9,7 @@ use dproxy_common::{
 
 use super::stream::Stream;
 use super::*;
+use crate::control::Member;
 
 #[test]
 fn a_generation_goes_to_the_half_that_is_not_in_force() {
@@ -36,8 +37,9 @@ fn a_live_word_lasts_as_long_as_its_backend() {
 
     // An id that means another backend afterwards.
     let mut snapshot = compiler.compile(&more);
-    let id = *snapshot.names.backends.iter().find(|(_, at)| at.to_string() == "192.0.2.10:53").unwrap().0;
-    snapshot.names.backends.insert(id, "192.0.2.40:53".parse().unwrap());
+    let is_meant = |at: &Member| at.address.to_string() == "192.0.2.10:53";
+    let (&id, member) = snapshot.names.backends.iter_mut().find(|(_, at)| is_meant(at)).unwrap();
+    member.address = "192.0.2.40:53".parse().unwrap();
     kernel.publish(snapshot.patch()).unwrap();
     assert_eq!(reason(&kernel, "example.org"), Reason::BackendUnresolved);
     kernel.set_live(id, BackendLive::reachable(0)).unwrap();

@@ -1,3 +1,5 @@
+use dproxy_common::abi::BackendLive;
+
 use super::*;
 use crate::slow_path::testing::{config, query, view};
 
@@ -136,14 +138,15 @@ fn another_backend_is_one_that_can_be_reached() {
     let second = decider.another(&view, &first).unwrap();
     assert_ne!(second.address, first.address);
     let lost = second.address.ip();
-    view.set_usable(|backend| backend.ip() != lost);
+    let at = view.clone();
+    view.set_lives(|id| live(at.address(id).unwrap().ip() != lost));
     for _ in 0..5 {
         let third = decider.another(&view, &first).unwrap();
         assert!(third.address != first.address && third.address != second.address);
     }
-    view.set_usable(|backend| backend == first.address);
+    view.set_lives(|id| live(at.address(id) == Some(first.address)));
     assert_eq!(decider.another(&view, &first), None);
-    view.set_usable(|_| false);
+    view.set_lives(|_| live(false));
     let Decision::Answer(response) = decider.decide(&view, &asked) else { panic!("not answered") };
     assert_eq!(response.reason, Reason::ServfailUnreachable);
 }
@@ -162,14 +165,20 @@ fn a_pool_that_is_down_does_as_it_is_told() {
         let client = "198.51.100.1:1".parse().unwrap();
         Decider::new(1).decide(view, &Asked { message: &message, client, listener: 0, over_tcp: false })
     };
-    view.set_usable(|backend| backend.ip() != "192.0.2.1".parse::<std::net::IpAddr>().unwrap());
+    let at = view.clone();
+    let down: std::net::IpAddr = "192.0.2.1".parse().unwrap();
+    view.set_lives(|id| live(at.address(id).unwrap().ip() != down));
     let Decision::Forward(forward) = decide(&view, "a.test") else { panic!("not forwarded") };
     assert_eq!(forward.address, "192.0.2.9:53".parse().unwrap());
     let Decision::Drop(reason, _) = decide(&view, "b.test") else { panic!("not dropped") };
     assert_eq!(reason, Reason::PoolDownDrop);
     let Decision::Answer(response) = decide(&view, "c.test") else { panic!("not answered") };
     assert_eq!(response.reason, Reason::ServfailUnreachable);
-    view.set_usable(|_| false);
+    view.set_lives(|_| live(false));
     let Decision::Answer(response) = decide(&view, "a.test") else { panic!("not answered") };
     assert_eq!(response.reason, Reason::ServfailUnreachable, "one pool further, and no other");
+}
+
+const fn live(is_usable: bool) -> BackendLive {
+    if is_usable { BackendLive::reachable(0) } else { BackendLive::UNRESOLVED }
 }

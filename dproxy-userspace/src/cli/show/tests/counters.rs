@@ -20,7 +20,7 @@ fn counters(factor: u64) -> Stats {
         ],
         "pools": [{"name": "dice", "queries": 1000 * factor}],
         "backends": [{
-            "address": "192.168.1.11:53", "queries": 1000 * factor, "replies": 1000 * factor,
+            "address": "192.168.1.11:53", "pool": "dice", "queries": 1000 * factor, "replies": 1000 * factor,
             "noerror": 1000 * factor, "nxdomain": 0, "servfail": 0, "refused": 0, "other": 0,
             "late": 2, "latency": {"timed": 60, "p50_microseconds": 85, "p90_microseconds": 1234, "p99_microseconds": 2_100_000},
         }],
@@ -54,8 +54,8 @@ LISTENER       QUERIES  RESPONSES
 POOL  QUERIES
 dice    1,000
 
-BACKEND          QUERIES  REPLIES  NOERROR  NXDOMAIN  SERVFAIL  REFUSED  OTHER  LATE    P50     P90    P99
-192.168.1.11:53    1,000    1,000    1,000         0         0        0      0     2  85 µs  1.2 ms  2.1 s
+BACKEND          POOL  QUERIES  REPLIES  NOERROR  NXDOMAIN  SERVFAIL  REFUSED  OTHER  LATE    P50     P90    P99
+192.168.1.11:53  dice    1,000    1,000    1,000         0         0        0      0     2  85 µs  1.2 ms  2.1 s
 
 ROUTE     LEADS TO     QUERIES
 org       answer drop      999
