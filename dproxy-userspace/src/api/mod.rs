@@ -17,6 +17,7 @@
 //! | `GET /v1/backends` | [`Backends`] of all pools |
 //! | `GET /v1/pools/{pool}/backends` | [`Backends`] of one pool |
 //! | `POST /v1/pools/{pool}/backends` | adds [`NewBackend`] |
+//! | `PATCH /v1/pools/{pool}` | [`ChangedPool`]: sets its policy, and what becomes of health |
 //! | `PATCH /v1/pools/{pool}/backends/{address}` | [`ChangedBackend`]: sets its weight, drains or enables it |
 //! | `DELETE /v1/pools/{pool}/backends/{address}` | removes the backend |
 //! | `GET /v1/configuration` | what runs, in TOML |

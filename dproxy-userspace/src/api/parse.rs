@@ -2,9 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{ApiError, Code, NewBackend, NewPool};
-use crate::config::{self, Name, Pattern, Policy, Pool, Refusal, Target, WeightedBackend, parse_address};
-use crate::daemon::EXAMPLE_PORT;
+use super::{ApiError, ChangedPool, Code, NewBackend, NewPool};
+use crate::config::{
+    self, Name, PanicThreshold, Pattern, Policy, Pool, Quoted, Refusal, Target, WeightedBackend,
+    parse_address, parse_duration,
+};
+use crate::daemon::{EXAMPLE_PORT, PoolChange};
 
 pub(super) fn parse_pattern(text: &str) -> Result<Pattern, ApiError> {
     text.parse().map_err(|error: config::NameError| ApiError::refused("pattern", error))
@@ -54,6 +57,40 @@ pub(super) fn parse_policy(policy: Option<&str>, hash: Option<&str>) -> Result<P
 pub(super) fn parse_backend(NewBackend { address, weight }: NewBackend) -> Result<WeightedBackend, ApiError> {
     let address = parse_socket_address("address", &address)?;
     Ok(WeightedBackend::new(address, weight.unwrap_or(WeightedBackend::DEFAULT_WEIGHT)))
+}
+
+/// What is to be changed of a pool.
+pub(super) fn parse_changes(change: ChangedPool) -> Result<PoolChange, ApiError> {
+    let ChangedPool { policy, hash, panic_threshold, when_down, slow_start, bounded_load } = change;
+    let refused = |place: &'static str| move |refusal: Refusal| ApiError::refused(place, refusal);
+    let bound = |text: String| {
+        text.parse().map_err(|_| {
+            let what = format!("{} is no number", Quoted(&text));
+            refused("bounded_load")(Refusal { what, allowed: format!("101 to 1000, or {OFF}") })
+        })
+    };
+    Ok(PoolChange {
+        policy: policy.map(|text| text.parse()).transpose().map_err(refused("policy"))?,
+        hash: hash.map(|text| text.parse()).transpose().map_err(refused("hash"))?,
+        panic_threshold: panic_threshold.map(PanicThreshold),
+        when_down: when_down.map(|text| text.parse()).transpose().map_err(refused("when_down"))?,
+        slow_start: unless_off(slow_start, |text| parse_duration(&text).map_err(refused("slow_start")))?,
+        bounded_load: unless_off(bounded_load, bound)?,
+    })
+}
+
+/// What takes away a setting that need not be there.
+const OFF: &str = "off";
+
+fn unless_off<T>(
+    text: Option<String>,
+    parse: impl FnOnce(String) -> Result<T, ApiError>,
+) -> Result<Option<Option<T>>, ApiError> {
+    match text {
+        None => Ok(None),
+        Some(text) if text == OFF => Ok(Some(None)),
+        Some(text) => parse(text).map(|value| Some(Some(value))),
+    }
 }
 
 /// A pool, and its name.

@@ -13,14 +13,15 @@ use super::body::Body;
 use super::editor::Editor;
 use super::parameters::{Asking, At};
 use super::parse::{
-    parse_backend, parse_client, parse_name, parse_pattern, parse_pool, parse_socket_address, parse_target,
+    parse_backend, parse_changes, parse_client, parse_name, parse_pattern, parse_pool, parse_socket_address,
+    parse_target,
 };
 use super::{
-    ApiError, Backends, ChangedBackend, Code, Edited, Events, Explanation, NameRoutes, NewBackend, NewPool,
-    NewRoute, NewSwitch, NewTarget, Pool, Pools, Route, Routes, Stats, Status, whole,
+    ApiError, Backends, ChangedBackend, ChangedPool, Code, Edited, Events, Explanation, NameRoutes,
+    NewBackend, NewPool, NewRoute, NewSwitch, NewTarget, Pool, Pools, Route, Routes, Stats, Status, whole,
 };
 use crate::config::{Quoted, Refusal};
-use crate::daemon::{Edit, Handle, Question};
+use crate::daemon::{Edit, Handle, PoolChange, Question};
 
 pub(super) fn router(engine: Handle) -> Router {
     let v1 = Router::new()
@@ -29,7 +30,7 @@ pub(super) fn router(engine: Handle) -> Router {
         .route("/routes/{pattern}", get(route).put(set_route).delete(remove_route))
         .route("/names/{name}", get(name))
         .route("/pools", get(pools).post(add_pool))
-        .route("/pools/{pool}", get(pool).delete(remove_pool))
+        .route("/pools/{pool}", get(pool).patch(change_pool).delete(remove_pool))
         .route("/pools/{pool}/switch", post(switch))
         .route("/backends", get(all_backends))
         .route("/pools/{pool}/backends", get(backends).post(add_backend))
@@ -105,6 +106,20 @@ async fn pool(State(engine): Engine, At(name): At<String>) -> Answer<Pool> {
 async fn add_pool(editor: Editor, Body(new): Body<NewPool>) -> Created<Edited> {
     let (name, pool) = parse_pool(new)?;
     editor.add(Edit::AddPool { name, pool }).await
+}
+
+async fn change_pool(
+    At(name): At<String>,
+    editor: Editor,
+    Body(change): Body<ChangedPool>,
+) -> Answer<Edited> {
+    let change = parse_changes(change)?;
+    if change == PoolChange::default() {
+        return Err(ApiError::new(Code::Malformed, "nothing is to be changed").place("body").allowed(
+            "\"policy\", \"hash\", \"panic_threshold\", \"when_down\", \"slow_start\", \"bounded_load\"",
+        ));
+    }
+    editor.edit(Edit::SetPool { name, change }).await
 }
 
 async fn remove_pool(At(name): At<String>, editor: Editor) -> Answer<Edited> {

@@ -11,7 +11,7 @@ mod stats;
 mod whole;
 
 pub use decisions::{Explanation, NameRoutes};
-pub use edits::{ChangedBackend, Edited, NewBackend, NewPool, NewRoute, NewSwitch, NewTarget};
+pub use edits::{ChangedBackend, ChangedPool, Edited, NewBackend, NewPool, NewRoute, NewSwitch, NewTarget};
 pub use events::{Event, Events};
 pub use state::{
     Backend, Backends, Health, Interface, NextHop, Path, Pool, PoolBackend, Pools, Route, Routes, SlowPath,

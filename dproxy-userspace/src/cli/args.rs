@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(super) use import::{Import, ImportDproxy};
 pub(super) use local::{Detach, Run};
-pub(super) use remote::{Backend, Events, Explain, Member, Pool, Remote, Route, Stats};
+pub(super) use remote::{Backend, Events, Explain, Member, Pool, Remote, Route, Settings, Stats};
 pub(super) use whole::{Apply, Rollback, Save, WholeFile};
 
 /// DNS load balancer in the kernel's network path

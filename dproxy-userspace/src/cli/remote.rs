@@ -6,12 +6,13 @@ use axum::http::Method;
 use serde::Serialize;
 use tokio::runtime;
 
-use super::args::{Backend, Editing, Explain, Format, Member, Pool, Remote, Route, Stats};
+use super::args::{Backend, Editing, Explain, Format, Member, Pool, Remote, Route, Settings, Stats};
 use super::show::{self, StatsView};
 use super::style::Style;
 use super::{Failure, events, print, print_text, save, watch, whole};
 use crate::api::{
-    self, ChangedBackend, Client, Edited, NewBackend, NewPool, NewRoute, NewSwitch, NewTarget, encode, query,
+    self, ChangedBackend, ChangedPool, Client, Edited, NewBackend, NewPool, NewRoute, NewSwitch, NewTarget,
+    encode, query,
 };
 use crate::config::{Control, Target};
 
@@ -88,6 +89,13 @@ async fn pool(client: &Client, verb: Pool) -> Result<(), Failure> {
             let new = NewPool { name: pool.clone(), policy, hash, primary, proxy_protocol, backends };
             let edited = client.made_for(editing.generation).send(Method::POST, "/v1/pools", &new).await?;
             done(&editing.format, &edited, &format!("pool {pool} added"))
+        }
+        Pool::Set { pool, settings, editing } => {
+            let Settings { policy, hash, panic_threshold, when_down, slow_start, bounded_load } = settings;
+            let change = ChangedPool { policy, hash, panic_threshold, when_down, slow_start, bounded_load };
+            let client = client.made_for(editing.generation);
+            let edited = client.send(Method::PATCH, &pool_path(&pool), &change).await?;
+            done(&editing.format, &edited, &format!("pool {pool} is set"))
         }
         Pool::Switch { from, to, percent, back, force, editing } => {
             let client = client.made_for(editing.generation);

@@ -119,7 +119,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(place: Place, says: impl Into<String>, allowed: impl Into<String>) -> Self {
+    pub(crate) fn new(place: Place, says: impl Into<String>, allowed: impl Into<String>) -> Self {
         Self { place, says: says.into(), allowed: allowed.into(), against: None }
     }
 

@@ -4,6 +4,7 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::net::SocketAddr;
 
+use super::pool_change::PoolChange;
 use super::switch;
 use crate::config::{
     self, Change, Config, Pattern, Place, Pool, Quoted, Target, WeightedBackend, counted, listed,
@@ -25,6 +26,8 @@ pub enum Edit {
     RemoveRoute { pattern: Pattern },
     /// Adds a pool.
     AddPool { name: String, pool: Pool },
+    /// Changes a pool's settings.
+    SetPool { name: String, change: PoolChange },
     /// Removes a pool that no route leads to.
     RemovePool { name: String },
     /// Adds a backend to a pool.
@@ -124,6 +127,7 @@ impl Edit {
             | Self::RemoveRoute { pattern } => Concerned::Pattern(pattern),
             Self::RemovePool { .. } | Self::Switch { percent: None, .. } | Self::All(_) => Concerned::All,
             Self::AddPool { .. }
+            | Self::SetPool { .. }
             | Self::AddBackend { .. }
             | Self::RemoveBackend { .. }
             | Self::SetWeight { .. }
@@ -166,6 +170,7 @@ impl Edit {
                 }
                 Entry::Occupied(_) => Err(exists(Place::Pool(name.clone()))),
             },
+            Self::SetPool { name, change } => change.apply(config, name),
             Self::RemovePool { name } => remove_pool(config, name),
             Self::AddBackend { pool: name, backend } => {
                 let pool = pool(config, name)?;
@@ -260,6 +265,7 @@ impl fmt::Display for Edit {
             Self::AddPool { name, pool } => {
                 write!(f, "add pool {} with {}", Quoted(name), counted(pool.backends.len(), "backend"))
             }
+            Self::SetPool { name, change } => change.describe(name, f),
             Self::RemovePool { name } => write!(f, "remove pool {}", Quoted(name)),
             Self::AddBackend { pool, backend } => {
                 write!(

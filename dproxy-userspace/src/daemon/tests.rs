@@ -4,6 +4,7 @@ mod follow;
 mod health;
 mod in_force;
 mod plan;
+mod pool_change;
 mod slow_path;
 mod switches;
 mod whole;

@@ -107,6 +107,21 @@ async fn pools_and_backends() {
         };
         assert_eq!(backends(&pool), ["192.168.1.20:53 2", "[2001:db8:1::20]:5353 1"]);
 
+        let body =
+            json!({"policy": "failover", "slow_start": "10s", "bounded_load": "125", "when_down": "drop"});
+        daemon.send(Method::PATCH, "/v1/pools/new", &body).await.unwrap();
+        let pool: Pool = client.get("/v1/pools/new").await.unwrap();
+        assert_eq!((pool.policy.as_str(), pool.hash.as_deref()), ("failover", Some("client")));
+        for (body, place) in [
+            (json!({}), "body"),
+            (json!({"bounded_load": "much"}), "bounded_load"),
+            (json!({"slow_start": "soon"}), "slow_start"),
+            (json!({"when_down": "pool"}), "when_down"),
+        ] {
+            let error = daemon.send(Method::PATCH, "/v1/pools/new", &body).await.unwrap_err();
+            assert!(format!("{error:?}").contains(place), "{error:?}");
+        }
+
         let body = json!({"address": "192.168.1.21:54", "weight": 0});
         daemon.send(Method::POST, "/v1/pools/new/backends", &body).await.unwrap();
         let path = "/v1/pools/new/backends/192.168.1.20";
@@ -121,7 +136,7 @@ async fn pools_and_backends() {
         assert_eq!(members, ["192.168.1.20:53 7", "192.168.1.21:54 0"]);
 
         let all: Backends = client.get("/v1/backends").await.unwrap();
-        assert_eq!((all.generation, all.backends.len()), (5, 6));
+        assert_eq!((all.generation, all.backends.len()), (6, 6));
         client.delete("/v1/pools/new").await.unwrap();
         let pools: Pools = client.get("/v1/pools").await.unwrap();
         assert_eq!(pools.pools.len(), 3);

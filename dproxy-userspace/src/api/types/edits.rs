@@ -82,6 +82,30 @@ pub struct ChangedBackend {
     pub drained: Option<bool>,
 }
 
+/// `PATCH /v1/pools/{pool}`: what is to be changed, as the configuration file has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangedPool {
+    /// How a backend is chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// What a policy that hashes does hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// Health is ignored if fewer of its backends would be up, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic_threshold: Option<u8>,
+    /// `servfail`, `drop`, or `pool NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when_down: Option<String>,
+    /// How long who comes up takes to its whole share; `off`: no time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<String>,
+    /// The most that a backend gets, in percent of its share; `off`: there is no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounded_load: Option<String>,
+}
+
 /// `POST /v1/pools/{pool}/switch`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

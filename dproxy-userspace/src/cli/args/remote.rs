@@ -108,6 +108,15 @@ pub(in crate::cli) enum Pool {
         #[command(flatten)]
         editing: Editing,
     },
+    /// Change how a pool chooses, and what becomes of it when backends are down
+    Set {
+        /// Its name
+        pool: String,
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        editing: Editing,
+    },
     /// Move the clients of a pool to another one: all routes for good, or a share of the clients
     Switch {
         /// The pool that they come from
@@ -133,6 +142,30 @@ pub(in crate::cli) enum Pool {
         #[command(flatten)]
         editing: Editing,
     },
+}
+
+/// Settings of a pool.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(in crate::cli) struct Settings {
+    /// How a backend is chosen: maglev, random, failover, round-robin or least-latency
+    #[arg(long)]
+    pub(in crate::cli) policy: Option<String>,
+    /// What the policies maglev and failover hash: qname, client or qname+client
+    #[arg(long)]
+    pub(in crate::cli) hash: Option<String>,
+    /// Health is ignored if fewer of the backends would be up; 0: never
+    #[arg(long, value_name = "PERCENT")]
+    pub(in crate::cli) panic_threshold: Option<u8>,
+    /// What happens to queries when none can be used: servfail, drop, or "pool NAME"
+    #[arg(long, value_name = "WHAT")]
+    pub(in crate::cli) when_down: Option<String>,
+    /// How long a backend that comes up takes to its whole share, 1s to 60m, or off
+    #[arg(long, value_name = "TIME")]
+    pub(in crate::cli) slow_start: Option<String>,
+    /// The most that a backend gets, in percent of its share, 101 to 1000, or off
+    #[arg(long, value_name = "PERCENT")]
+    pub(in crate::cli) bounded_load: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
