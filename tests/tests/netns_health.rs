@@ -23,6 +23,8 @@ use nix::sys::signal::Signal;
 /// Everything here takes a fraction of it.
 const LIMIT: Duration = Duration::from_secs(20);
 const READYZ: &str = "127.0.0.1:8053";
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Queries that tell whether anybody notices.
 const QUERIES: usize = 300;
 
@@ -45,7 +47,7 @@ impl Site {
     fn on(topology: Topology, servers: Vec<Option<Server>>, health: &str) -> Self {
         let pool = format!(
             "[pools.p]\npolicy = \"random\"\nbackends = [\"{B1}\", \"{B2}\", \"{B3}\"]\n\
-             [pools.p.health]\ninterval = \"100ms\"\nquery = \"a.test SOA\"\n\
+             [pools.p.health]\ninterval = \"100ms\"\ntimeout = \"500ms\"\nquery = \"a.test SOA\"\n\
              [routes]\n\"test\" = \"p\"\n"
         );
         let configuration = configuration_with(&topology, "native", health, &pool);
@@ -72,7 +74,8 @@ impl Site {
 
     /// Who answers so many queries: each name once, in the order in which they were first heard of.
     fn who(&self) -> Vec<String> {
-        let mut asker = Asker::new(&self.topology.client.namespace, listeners()[0]);
+        let asker = Asker::new(&self.topology.client.namespace, listeners()[0]);
+        let mut asker = asker.patience(PATIENCE);
         let mut who: Vec<String> =
             (0..QUERIES).map(|number| asker.who(&wire_name(&format!("n{number}.test")))).collect();
         who.sort_unstable();
