@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
+use dproxy_common::latency::{bucket, units};
 use dproxy_lab::{Balancer, Topology, default_binary, skip_without_root};
 use dproxy_tests::frames::wire_name;
 use dproxy_tests::net::{Asked, Stream, configuration, wait_for, wait_until, wait_until_reachable};
@@ -201,6 +202,54 @@ fn who_is_slow_gets_less_until_it_is_fast_again() {
     println!("  and to {shares:.2?} in {:.1?}", since.elapsed());
     let asked = world.end(&[]);
     println!("  {} queries, none lost", asked.len());
+}
+
+/// What `dproxy stats` says of each backend is what its clients see, to within a bucket of the histogram and what both
+/// sides are late.
+#[test]
+fn latencies_are_those_that_clients_see() {
+    if skip_without_root() {
+        return;
+    }
+    const TAKES: [u64; 3] = [15, 40, 130];
+    let world = World::new("e2e-quantiles", "policy = \"random\"", [1; 3]);
+    let quantiles =
+        |times: &[u64]| [50, 90, 99].map(|percent| times[(times.len() * percent / 100).min(times.len() - 1)]);
+    for (server, takes) in TAKES.into_iter().enumerate() {
+        world.servers.takes(server, takes);
+    }
+    // What took no time at all is over.
+    let before = world.servers.queries();
+    wait_until("slow answers", PATIENCE, || {
+        world.servers.queries().iter().sum::<u64>() > before.iter().sum::<u64>() + 9000
+    });
+    let stats = world.balancer.cli(&["stats"]).unwrap();
+    let asked = world.end(&[]);
+    let mut times: Vec<u64> = asked
+        .iter()
+        .map(|asked| asked.answer.as_ref().unwrap().0.duration_since(asked.sent).as_micros() as u64)
+        .collect();
+    times.sort_unstable();
+    for (server, takes) in TAKES.into_iter().enumerate() {
+        // Whose answer it was tells how long it took: they are far apart.
+        let seen: Vec<u64> =
+            times.iter().copied().filter(|time| (takes * 1000..takes * 1600).contains(time)).collect();
+        let backends = stats["backends"].as_array().unwrap();
+        let backend = backends.iter().find(|backend| backend["address"] == SERVERS[server]).unwrap();
+        let told = ["p50", "p90", "p99"]
+            .map(|which| backend["latency"][format!("{which}_microseconds")].as_u64().unwrap());
+        println!(
+            "  {takes} ms: told {told:?}, seen {:?} by {}, timed {}",
+            quantiles(&seen),
+            seen.len(),
+            backend["latency"]["timed"]
+        );
+        for (told, seen) in told.into_iter().zip(quantiles(&seen)) {
+            let apart = told.abs_diff(seen) as f64 / seen as f64;
+            let buckets = [told, seen].map(|micros| bucket(units(micros * 1000)));
+            assert!(apart <= 0.1 || buckets[0].abs_diff(buckets[1]) <= 1, "{told} µs told, {seen} µs seen");
+        }
+    }
 }
 
 #[test]
