@@ -1,5 +1,7 @@
 //! What to do with a query, by the very code that decides in the kernel.
 
+mod members;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -253,27 +255,10 @@ impl Decider {
             *turn = turn.wrapping_add(1);
             *turn
         };
-        select::select(view, pool, random, turn, &mut self.work)
-    }
-
-    /// Another backend for a query that the one chosen did not answer: one of the pool's members that can be
-    /// reached. If there is none, `None`.
-    pub fn another(&self, view: &View, forward: &Forward) -> Option<Forward> {
-        if !forward.is_for_any {
-            return None;
+        match select::select(view, pool, random, turn, &mut self.work) {
+            Err(FastReason::BackendUnresolved) => self.take_any(view, pool),
+            selected => selected,
         }
-        // It may have been removed meanwhile.
-        let pool: &Pool = view.pool_in_use(forward.subject.pool)?;
-        let failed = forward.subject.backend;
-        let usable = |id: &u16| *id != failed && view.is_reachable(*id);
-        // Beginning with another member each time, so that not all of a dead backend's load falls on one.
-        let turn = self.turn.get();
-        self.turn.set(turn.wrapping_add(1));
-        let skipped = turn % (pool.members as usize).max(1);
-        let backend =
-            view.members(pool).skip(skipped).find(usable).or_else(|| view.members(pool).find(usable))?;
-        let address = view.address(backend)?;
-        Some(Forward { subject: Subject { backend, ..forward.subject }, address, ..*forward })
     }
 
     /// xorshift64*: for policies, not for secrets.

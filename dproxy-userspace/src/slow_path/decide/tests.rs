@@ -152,6 +152,26 @@ fn another_backend_is_one_that_can_be_reached() {
 }
 
 #[test]
+fn who_is_open_is_found_among_many_who_are_not() {
+    let backends: Vec<String> = (1..=50).map(|number| format!("\"192.0.2.{number}:53\"")).collect();
+    let text = format!("[pools.p]\nbackends = [{}]\n[routes]\n\".\" = \"p\"", backends.join(", "));
+    let mut view = view(&config(&["192.0.2.53:53".parse().unwrap()], &text));
+    let at = view.clone();
+    let open = "192.0.2.7:53".parse().unwrap();
+    view.set_lives(|id| live(at.address(id) == Some(open)));
+    let mut decider = Decider::new(1);
+    for number in 0..200 {
+        let message = query(1, &format!("n{number}.test"), 1);
+        let client = "198.51.100.1:1".parse().unwrap();
+        let asked = Asked { message: &message, client, listener: 0, over_tcp: false };
+        let Decision::Forward(forward) = decider.decide(&view, &asked) else {
+            panic!("{number}: not forwarded")
+        };
+        assert_eq!(forward.address, open);
+    }
+}
+
+#[test]
 fn a_pool_that_is_down_does_as_it_is_told() {
     let listener = "192.0.2.53:53".parse().unwrap();
     let text = "[pools]\na = { backends = [\"192.0.2.1:53\"], when_down = \"pool rest\" }\n\
