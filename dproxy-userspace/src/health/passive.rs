@@ -95,7 +95,9 @@ impl Window {
             self.silent_since = self.unanswered.front().map(|(at, _)| *at);
         }
         if new.queries > 0 {
-            self.silent_since.get_or_insert(before_at);
+            // Of who is idle nothing is told: what comes then has only just been sent.
+            let earliest = if now.duration_since(before_at) > KEPT { now } else { before_at };
+            self.silent_since.get_or_insert(earliest);
             self.unanswered.push_back((now, new.queries));
         }
     }

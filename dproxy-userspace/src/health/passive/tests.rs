@@ -98,6 +98,16 @@ fn few_queries_take_longer_and_very_few_say_nothing() {
 }
 
 #[test]
+fn what_comes_after_a_pause_has_only_just_been_sent() {
+    let mut lab = Lab::new(1);
+    lab.usual = Duration::from_millis(250);
+    lab.read(&[GOOD]);
+    // Nothing is told of who is idle.
+    lab.time += 30_000;
+    assert_eq!(lab.until_evidence(&[(15, 0, 0)]).unwrap().0, 1050, "a second, as at any time");
+}
+
+#[test]
 fn no_queries_are_no_silence() {
     let mut lab = Lab::new(2);
     (0..20).for_each(|_| lab.read(&[GOOD; 2]));
