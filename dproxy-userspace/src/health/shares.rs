@@ -68,11 +68,14 @@ const FEW: u64 = 50;
 
 /// What each member keeps of its queries for the sake of its bound, from now on. Who has too many gives away so much that
 /// its bound is met; who has less takes back.
-pub fn bound(members: &[Standing], percent: u16) -> Vec<f64> {
+///
+/// Who has just come up has a smaller weight as long as `slow_start` lasts: else others would give it what is withheld.
+pub fn bound(members: &[Standing], percent: u16, slow_start: Option<Duration>) -> Vec<f64> {
     let queries: u64 = members.iter().map(|member| member.queries).sum();
-    let weights: f64 = members.iter().map(|member| f64::from(member.weight)).sum();
+    let weight = |member: &Standing| f64::from(member.weight) * since_up(member, slow_start);
+    let weights: f64 = members.iter().map(weight).sum();
     let bound = |member: &Standing| {
-        let most = queries as f64 * f64::from(member.weight) / weights.max(1.0) * f64::from(percent) / 100.0;
+        let most = queries as f64 * weight(member) / weights.max(BEGINNING) * f64::from(percent) / 100.0;
         let factor = match member.queries {
             _ if queries < FEW => GROWTH,
             0 => GROWTH,
@@ -83,26 +86,28 @@ pub fn bound(members: &[Standing], percent: u16) -> Vec<f64> {
     members.iter().map(bound).collect()
 }
 
+/// What a member gets of its share for the sake of `slow_start`.
+fn since_up(member: &Standing, slow_start: Option<Duration>) -> f64 {
+    let Some((whole, up_for)) = slow_start.zip(member.up_for) else { return 1.0 };
+    let time = up_for.as_secs_f64() / whole.as_secs_f64().max(0.001);
+    (BEGINNING + (1.0 - BEGINNING) * time).min(1.0)
+}
+
 /// What is withheld from each member, of 65,536 queries: 0 from at least one, unless all have more than their bound.
 pub fn withheld(members: &[Standing], wanted: Wanted) -> Vec<u16> {
     let cost = |member: &Standing| {
+        let lost = (member.loss - USUAL_LOSS).max(0.0) * LOST;
         let latency = member.latency.map(|latency| latency.as_secs_f64());
-        latency.map(|latency| latency + (member.loss - USUAL_LOSS).max(0.0) * LOST + INDIFFERENT)
+        // Who loses queries may have no reply that could be timed.
+        latency.or((lost > 0.0).then_some(0.0)).map(|latency| latency + lost + INDIFFERENT)
     };
     let least = members.iter().filter_map(cost).fold(f64::INFINITY, f64::min);
     let part = |member: &Standing| {
-        let since_up = match wanted.slow_start.zip(member.up_for) {
-            Some((whole, up_for)) => {
-                let time = up_for.as_secs_f64() / whole.as_secs_f64().max(0.001);
-                (BEGINNING + (1.0 - BEGINNING) * time).min(1.0)
-            }
-            None => 1.0,
-        };
         let by_latency = match cost(member).filter(|_| wanted.by_latency) {
             Some(cost) => (least / cost).powi(2).clamp(SLOWEST, 1.0),
             None => 1.0,
         };
-        since_up * by_latency
+        since_up(member, wanted.slow_start) * by_latency
     };
     let parts: Vec<f64> = members.iter().map(part).collect();
     // Who has most gets all: what is withheld from everybody is no use to anybody.
@@ -159,6 +164,8 @@ mod tests {
     #[test]
     fn losses_cost_as_asking_again_does() {
         let lossy = Standing { loss: 0.2, ..taking(1) };
+        let silent = withheld(&[taking(1), Standing { loss: 1.0, ..MEMBER }], BY_LATENCY);
+        assert!(silent[0] == 0 && silent[1] > 60_000, "nothing of it was ever timed: {silent:?}");
         let withheld = withheld(&[taking(1), lossy, Standing { loss: 0.04, ..taking(1) }], BY_LATENCY);
         assert!(withheld[0] == 0 && withheld[1] > 60_000 && withheld[2] == 0, "{withheld:?}");
     }
@@ -176,13 +183,19 @@ mod tests {
             let members: Vec<Standing> = (0..4)
                 .map(|index| Standing { queries: got(index) as u64, bounded: parts[index], ..MEMBER })
                 .collect();
-            parts.copy_from_slice(&bound(&members, 150));
+            parts.copy_from_slice(&bound(&members, 150, None));
         }
         assert!((300.0..450.0).contains(&hottest), "{hottest} of 1000, with a bound of 375");
         let calm = [Standing { queries: 100, bounded: 0.2, ..MEMBER }; 3];
-        assert_eq!(bound(&calm, 125), [0.25; 3], "who is within its bound takes back");
+        assert_eq!(bound(&calm, 125, None), [0.25; 3], "who is within its bound takes back");
+        // Nine tenths of the queries are what is due while the other one is at a tenth.
+        let rising = [
+            Standing { queries: 900, ..MEMBER },
+            Standing { queries: 100, up_for: Some(Duration::ZERO), ..MEMBER },
+        ];
+        assert_eq!(bound(&rising, 125, Some(Duration::from_secs(60))), [1.0, 1.0]);
         let few = [Standing { queries: 40, ..MEMBER }, MEMBER];
-        assert_eq!(bound(&few, 101), [1.0, 1.0]);
+        assert_eq!(bound(&few, 101, None), [1.0, 1.0]);
     }
 
     proptest! {
@@ -218,7 +231,7 @@ mod tests {
                 Standing { queries: *queries, weight: *weight, bounded: *bounded, ..MEMBER }
             };
             let members: Vec<Standing> = queries.iter().map(standing).collect();
-            prop_assert!(bound(&members, percent).iter().all(|part| (0.0..=1.0).contains(part)));
+            prop_assert!(bound(&members, percent, Some(Duration::from_secs(60))).iter().all(|part| (0.0..=1.0).contains(part)));
         }
     }
 }

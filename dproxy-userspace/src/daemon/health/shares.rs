@@ -39,27 +39,30 @@ pub(in crate::daemon) struct Measures {
 /// What was measured of one.
 #[derive(Clone, Copy, Debug)]
 struct Measure {
-    counted: BackendCounters,
+    /// Queries so far.
+    counted: u64,
     /// What had been timed when there last were enough replies, and how many times ago that was.
     times: Histogram,
     turns: i32,
     /// In seconds.
     latency: Option<f64>,
     loss: f64,
+    /// Queries and replies of all pools to and from its address: of a backend on this host, replies are counted for
+    /// one of its pools.
+    of_address: [u64; 2],
     /// Since the time before.
     queries: u64,
     bounded: f64,
 }
 
 impl Measure {
-    fn new(counted: BackendCounters, times: Histogram) -> Self {
-        Self { counted, times, turns: 0, latency: None, loss: 0.0, queries: 0, bounded: 1.0 }
+    fn new(counted: u64, of_address: [u64; 2], times: Histogram) -> Self {
+        Self { counted, of_address, times, turns: 0, latency: None, loss: 0.0, queries: 0, bounded: 1.0 }
     }
 
-    fn note(&mut self, counted: BackendCounters, times: Histogram) {
+    fn note(&mut self, counted: u64, of_address: [u64; 2], times: Histogram) {
         let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
-        let queries = since(counted.queries, self.counted.queries);
-        let replies = since(counted.replies, self.counted.replies);
+        let [queries, replies] = [0, 1].map(|which| since(of_address[which], self.of_address[which]));
         self.turns += 1;
         if let Some(mean) = times.since(&self.times).mean(TIMED) {
             let mean = mean.as_secs_f64();
@@ -75,7 +78,8 @@ impl Measure {
         } else {
             self.loss *= BEFORE;
         }
-        (self.counted, self.queries) = (counted, queries);
+        self.queries = since(counted, self.counted);
+        (self.counted, self.of_address) = (counted, of_address);
     }
 }
 
@@ -140,24 +144,30 @@ impl Engine {
         let fast = self.datapath.backend_counters()?;
         let ids = names.backends.keys().next_back().map_or(0, |last| usize::from(*last) + 1);
         let slow = self.proxy.backend_counters(ids);
+        let counted = |id: u16| {
+            let of = |all: &[BackendCounters]| all.get(usize::from(id)).copied().unwrap_or_default();
+            let (fast, slow) = (of(&fast), of(&slow));
+            [fast.queries.wrapping_add(slow.queries), fast.replies.wrapping_add(slow.replies)]
+        };
+        let mut of_addresses: BTreeMap<SocketAddr, [u64; 2]> = BTreeMap::new();
+        for (&id, member) in &names.backends {
+            let sum = of_addresses.entry(member.address).or_default();
+            sum.iter_mut().zip(counted(id)).for_each(|(sum, count)| *sum = sum.wrapping_add(count));
+        }
         let measures = &mut self.health.measures;
         measures.members.retain(|id, _| names.backends.contains_key(id));
         for (&id, member) in &names.backends {
             let pool = names.pool_of(member).and_then(|pool| self.config.pools.get(pool));
             let Some(wanted) = pool.and_then(wanted) else { continue };
-            let both = [&fast, &slow].map(|all| all.get(usize::from(id)).copied().unwrap_or_default());
-            let counted = BackendCounters {
-                queries: both[0].queries.wrapping_add(both[1].queries),
-                replies: both[0].replies.wrapping_add(both[1].replies),
-                ..BackendCounters::default()
-            };
+            let of_address = of_addresses.get(&member.address).copied().unwrap_or_default();
+            let [queries, _] = counted(id);
             let times = match wanted.by_latency {
                 true => Histogram(self.datapath.latencies(id).0),
                 false => Histogram::default(),
             };
             match measures.members.get_mut(&id) {
-                Some(measure) => measure.note(counted, times),
-                None => drop(measures.members.insert(id, Measure::new(counted, times))),
+                Some(measure) => measure.note(queries, of_address, times),
+                None => drop(measures.members.insert(id, Measure::new(queries, of_address, times))),
             }
         }
         Ok(())
@@ -172,7 +182,7 @@ impl Engine {
                 let percent = pool.bounded_load?;
                 let open = self.open_members(name, pool, self.health.decision(name)?);
                 let standings: Vec<Standing> = open.iter().map(|(_, _, standing)| *standing).collect();
-                let bounds = open.iter().zip(bound(&standings, percent));
+                let bounds = open.iter().zip(bound(&standings, percent, pool.slow_start));
                 Some(
                     bounds
                         .filter_map(|((id, ..), bounded)| Some((*id.as_ref()?, bounded)))
@@ -196,10 +206,11 @@ impl Engine {
         decision: &Decision,
     ) -> Vec<(Option<u16>, usize, Standing)> {
         let (names, measures) = (self.names(), &self.health.measures);
+        let id = names.pools.iter().find(|(_, other)| *other == name).map(|(id, _)| *id);
         let ids: BTreeMap<SocketAddr, u16> = names
             .backends
             .iter()
-            .filter(|(_, member)| names.pool_of(member) == Some(name))
+            .filter(|(_, member)| Some(member.pool) == id)
             .map(|(id, member)| (member.address, *id))
             .collect();
         let members = pool.backends.iter().zip(&decision.open).enumerate();
