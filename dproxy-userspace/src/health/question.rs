@@ -85,7 +85,7 @@ impl Question {
             && message[..2] == id.to_be_bytes()
             && message[2] & 0x80 != 0
             // A server that cannot read a question need not repeat it.
-            && (message[4..6] == [0, 0]
+            && (message[4..6] == [0, 0] && message[3] & 0x0f != 0
                 || message
                     .get(HEADER..HEADER + self.question_length)
                     .is_some_and(|its| its.eq_ignore_ascii_case(question)))

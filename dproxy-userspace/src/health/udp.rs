@@ -2,7 +2,8 @@
 //!
 //! A socket for each check would cost more than all the rest of it. So one is shared, for a second; then there is
 //! another, at a port that the kernel draws. To forge a reply, one has to guess the port and the ID of a query within
-//! that second, as many bits as with a socket for each.
+//! that second, as many bits as with a socket for each; but whoever is asked sees the port, and has only the ID left to
+//! guess to pass for another backend.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
