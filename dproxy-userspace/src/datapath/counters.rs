@@ -179,10 +179,11 @@ impl CounterMaps {
         Latencies(self.latencies.sum(u32::from(backend)))
     }
 
-    /// Reads how many packets came in.
+    /// Reads how many packets came in by interfaces. (Replies of backends on this host, which leave, are counted as
+    /// received, too.)
     pub(super) fn read_received(&self) -> u64 {
-        let [_random, _next, received, ..] = self.processors.sum(0);
-        received
+        let [_random, _next, received, _overwritten, counts @ ..] = self.processors.sum(0);
+        received.saturating_sub(counts[Reason::ReplyDelivered as usize])
     }
 
     /// Sets the counters of an id to zero.
