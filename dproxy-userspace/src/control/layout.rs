@@ -152,6 +152,15 @@ impl Layout {
     /// Gives ids to everybody.
     fn name(&mut self, plan: &Plan<'_>) -> Result<Arc<SnapshotNames>, CompileError> {
         let (config, ids) = (plan.config, &mut self.ids);
+        let members: usize = config.pools.values().map(|pool| pool.backends.len()).sum();
+        if members > plan.capacity.backend_ids as usize {
+            return Err(CompileError::TooMany {
+                what: "backends, counted in each of their pools",
+                has: members,
+                limit: plan.capacity.backend_ids,
+                mend: "use fewer pools, or fewer backends in each",
+            });
+        }
         let mut names = SnapshotNames::default();
         for address in &config.listen.addresses {
             let id = ids.listener(address).ok_or(CompileError::IdsTaken("listener"))?;
