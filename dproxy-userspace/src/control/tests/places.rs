@@ -29,3 +29,15 @@ fn a_route_has_the_place_of_its_counter() {
         assert_eq!(misplaced(&halves), 0);
     }
 }
+
+#[test]
+fn backends_count_in_each_of_their_pools() {
+    let mut halves = Halves::new(config(&["blue", "green"]), Capacity::for_routes(64, 10));
+    halves.capacity.backend_ids = 2;
+    let pools = [("third".to_owned(), Some(halves.config.pools["blue"].clone()))];
+    let error = halves.make(&Change { pools: pools.into_iter().collect(), ..Change::default() }).unwrap_err();
+    assert!(
+        matches!(error, CompileError::TooMany { has: 3, limit: 2, .. }),
+        "the address is known, but not as a member of that pool: {error}"
+    );
+}

@@ -76,6 +76,9 @@ fn a_response_has_the_id_and_the_question() {
     assert!((0..30).all(|length| !question.is_response(&good[..length.min(20)], 7)));
     let formerr = [0, 7, 0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0];
     assert!(question.is_response(&formerr, 7));
+    let mut noerror = formerr;
+    noerror[3] &= 0xf0;
+    assert!(!question.is_response(&noerror, 7), "only an error may come without the question");
 }
 
 #[test]
